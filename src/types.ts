@@ -1,0 +1,272 @@
+/**
+ * The contracts that the stages share. Types only: no code, no imports from a stage.
+ *
+ * Names on the wire, in Rego, in YAML and in metrics are snake_case; `PolicyInput` and `AuditEvent` are wire documents and
+ * therefore spelled that way. Everything else is camelCase.
+ */
+import type { KeyObject } from 'node:crypto';
+
+/** The dialect that a route speaks; it decides the shape of errors and where token counts stand. */
+export type Api = 'ollama' | 'openai' | 'anthropic' | 'gateway';
+
+/** What a request asks for, independent of the dialect. */
+export type Operation = 'chat' | 'generate' | 'models.list' | 'version' | 'root';
+
+/** The verified caller. */
+export interface Principal {
+  readonly id: string;
+  readonly kind: 'jwt' | 'anonymous';
+  readonly roles: readonly string[];
+  /** The claim `agent_role` or `role`; undefined where the credential carries neither. */
+  readonly agentRole: string | undefined;
+  readonly permissions: readonly string[];
+  readonly tenant: string | undefined;
+  /** The verified claims as they came, for policies that need more than the members above. */
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+/** One way of naming a model, resolved as Ollama resolves it. */
+export interface ModelRef {
+  readonly raw: string;
+  readonly full: string;
+  readonly host: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly tag: string;
+  readonly source: 'local' | 'cloud';
+}
+
+/**
+ * The document handed to policy (`policies/schemas/input.json`). Absent members are omitted and never null.
+ * Content (`messages`, `prompt`, `system`) is there only if the policy reads it.
+ */
+export interface PolicyInput {
+  readonly version: 1;
+  readonly phase: 'request';
+  readonly request_id: string;
+  readonly decision_id: string;
+  readonly api: Api;
+  readonly operation: Operation;
+  readonly method: string;
+  readonly path: string;
+  readonly principal: {
+    readonly id: string;
+    readonly kind: string;
+    readonly roles: readonly string[];
+    readonly permissions: readonly string[];
+    readonly tenant?: string;
+    readonly claims: Readonly<Record<string, unknown>>;
+  };
+  readonly agent_role?: string;
+  readonly model?: string;
+  readonly model_ref?: ModelRef;
+  readonly model_refs?: ReadonlyArray<ModelRef & { readonly part: string }>;
+  readonly stream?: boolean;
+  readonly has_tools?: boolean;
+  readonly tools?: readonly string[];
+  readonly has_system_prompt?: boolean;
+  readonly has_template?: boolean;
+  readonly raw?: boolean;
+  readonly has_context?: boolean;
+  readonly debug?: boolean;
+  readonly message_count?: number;
+  readonly has_images?: boolean;
+  readonly image_count?: number;
+  readonly prompt_bytes?: number;
+  readonly estimated_tokens?: number;
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly keep_alive?: unknown;
+  readonly format?: unknown;
+  readonly max_tokens?: number;
+  readonly client: { readonly ip: string; readonly user_agent?: string };
+  /** One clock reading for the whole decision, Unix time in ns; a string of digits would be safer, Rego wants a number. */
+  readonly now_ns: number;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly messages?: unknown;
+  readonly prompt?: unknown;
+  readonly system?: unknown;
+  readonly suffix?: unknown;
+  readonly template?: unknown;
+  readonly mcp_server: 'ollama-proxy';
+  readonly tool_name: 'ollama-api';
+  readonly action: string;
+  readonly resource: string;
+  readonly llm_action: string;
+}
+
+/** Which top-level members of the input a policy reads. `all` where that cannot be known. */
+export interface InputNeeds {
+  readonly all: boolean;
+  readonly members: ReadonlySet<string>;
+}
+
+/** How an entrypoint answers, known statically where the Rego is at hand. Design: decision. */
+export type EntrypointShape = 'rule' | 'allow' | 'deny_list' | 'unknown';
+
+/** A policy as it was read: compiled or to be compiled. */
+export interface PolicySet {
+  readonly revision: string;
+  /** The compiled module. */
+  readonly wasm: Uint8Array;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly entrypoints: readonly string[];
+  readonly reads: InputNeeds;
+  readonly shapes: ReadonlyMap<string, EntrypointShape>;
+  /** Codes that METADATA declares (`custom.code`); only these may be labels of metrics. */
+  readonly codes: ReadonlySet<string>;
+}
+
+/** Evaluates an input against loaded policy. An engine never decides; `decision/narrow.ts` does. */
+export interface DecisionEngine {
+  readonly name: string;
+  /** @throws PolicyError with file, row and column where they are known. */
+  load(policy: PolicySet): Promise<LoadedPolicy>;
+}
+
+export interface LoadedPolicy {
+  readonly revision: string;
+  readonly entrypoints: readonly string[];
+  /** Which input members it reads; unknown means all. */
+  readonly reads: InputNeeds;
+  readonly codes: ReadonlySet<string>;
+  shape(entrypoint: string): EntrypointShape;
+  /** The raw results: one element for each result of the entrypoint, none if it is undefined. Throws what evaluation throws. */
+  evaluate(entrypoint: string, input: PolicyInput): readonly unknown[] | Promise<readonly unknown[]>;
+  close(): Promise<void>;
+}
+
+export interface Reason {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** The narrowed result of an entrypoint. */
+export interface Decision {
+  readonly decisionId: string;
+  readonly allowed: boolean;
+  /** `error`: evaluation failed, which denies as well. */
+  readonly result: 'allow' | 'deny' | 'error';
+  readonly reasons: readonly Reason[];
+  /** Status of the answer to a denial, 400 to 499, or 500 and 503 for a failed evaluation. */
+  readonly httpStatus: number;
+  readonly body: unknown;
+  /** To the upstream on allow, to the client on deny. Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly requestHeadersToRemove: readonly string[];
+  readonly responseHeadersToAdd: Readonly<Record<string, string>>;
+  readonly dynamicMetadata: Readonly<Record<string, unknown>> | undefined;
+  readonly engine: string;
+  readonly revision: string;
+  /** Time that the evaluation took, in nanoseconds. */
+  readonly durationNs: number;
+}
+
+/** Token counts of one answer; `undefined` where the upstream did not say. */
+export interface Usage {
+  readonly inputTokens: number | undefined;
+  readonly outputTokens: number | undefined;
+}
+
+export type Outcome = 'complete' | 'aborted' | 'incomplete' | 'denied' | 'error';
+
+/** One line a request, whatever happens to it. Never any prompt or answer text. Docs: docs/audit.md. */
+export interface AuditEvent {
+  readonly event: 'audit';
+  readonly time: string;
+  readonly request_id: string;
+  readonly decision_id?: string;
+  readonly principal?: string;
+  readonly agent_role?: string;
+  readonly tenant?: string;
+  readonly api: Api;
+  readonly operation?: Operation;
+  readonly method: string;
+  readonly path?: string;
+  readonly model?: string;
+  readonly target?: string;
+  readonly has_system_prompt?: boolean;
+  readonly has_tools?: boolean;
+  readonly message_count?: number;
+  readonly stream?: boolean;
+  readonly policy_result: 'allow' | 'deny' | 'error' | 'none';
+  readonly reasons: readonly string[];
+  readonly engine?: string;
+  readonly revision?: string;
+  readonly changes?: readonly string[];
+  readonly status: number;
+  readonly error?: string;
+  readonly usage: 'known' | 'unknown' | 'none';
+  readonly input_tokens?: number;
+  readonly output_tokens?: number;
+  readonly finish_reason?: string;
+  readonly time_to_first_token_ms?: number;
+  readonly duration_ms: number;
+  readonly outcome: Outcome;
+  readonly tool_name: 'ollama-api';
+  readonly mcp_server: 'ollama-proxy';
+  readonly action: string;
+  readonly provider: 'ollama';
+  readonly dynamic_metadata?: Readonly<Record<string, unknown>>;
+  readonly input?: Readonly<Record<string, unknown>>;
+}
+
+/** A named change to the judged bytes: `bytes` stand in for `[start, end)`. */
+export interface Splice {
+  readonly name: string;
+  readonly start: number;
+  readonly end: number;
+  readonly bytes: Uint8Array;
+}
+
+/** A host and port to bind. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface JwtConfig {
+  readonly algorithm: 'HS256' | 'HS384' | 'HS512' | 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512';
+  readonly key: KeyObject;
+  /** Looked up by the token's `kid` where set; a token with another `kid` is not for this key. */
+  readonly kid: string | undefined;
+  readonly issuer: string;
+  readonly audience: string;
+  /** Paths of claims, dots between names; defaults are `roles`, `permissions` and so on (design section 12). */
+  readonly claims: Readonly<Partial<Record<'id' | 'roles' | 'agent_role' | 'permissions' | 'tenant', string>>>;
+  /** Allowed difference of clocks, seconds. */
+  readonly clockToleranceS: number;
+}
+
+/** The whole configuration, checked and converted: durations in ms, sizes in bytes, keys as KeyObjects. */
+export interface Config {
+  readonly listen: {
+    readonly data: Address;
+    readonly ops: Address;
+    /** Names allowed in `Host` beside addresses and `localhost`, where anonymous is configured. */
+    readonly hosts: readonly string[];
+  };
+  readonly upstream: { readonly baseUrl: URL };
+  /** Without a trailing slash, each beginning with one. */
+  readonly prefixes: readonly string[];
+  readonly policy: {
+    readonly path: string;
+    readonly engine: 'wasm';
+    readonly entrypoint: string;
+    /** `deny_list`: the entrypoint is a deny-list although that cannot be seen. Design: decision. */
+    readonly mode: 'auto' | 'deny_list';
+    /** Management operations and cloud models that a deny-list may allow. */
+    readonly denyListOperations: readonly string[];
+  };
+  readonly identity: {
+    readonly jwt: readonly JwtConfig[];
+    readonly anonymous: { readonly roles: readonly string[] } | undefined;
+    /** Treat a credential that is there and wrong as anonymous, for SDKs that must send some key. */
+    readonly acceptUnknownCredentials: boolean;
+    /** Orders roles where a principal has several and no `agent_role` claim: the first one it has is its agent role. */
+    readonly rolePrecedence: readonly string[];
+  };
+  readonly timeouts: { readonly connect: number; readonly firstByte: number; readonly idle: number; readonly total: number; readonly headers: number; readonly body: number };
+  readonly limits: { readonly body: number; readonly bodiesTotal: number; readonly headers: number; readonly inFlight: number };
+  readonly audit: { readonly stdout: boolean };
+  readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent' };
+}
