@@ -1,0 +1,166 @@
+/**
+ * Every error that a caller, an operator or a metric can see, in one table. The code is the API: it stands in the answer's
+ * body, in `x-opallama-reason`, in the audit event and as a label of metrics.
+ */
+
+interface ErrorEntry {
+  readonly status: number;
+  /** What happened and what to do; a thrower may replace it by something more exact, never by bytes of the request. */
+  readonly message: string;
+}
+
+export const errorTable = {
+  // Who calls
+  missing_credentials: { status: 401, message: 'Send a bearer token: "Authorization: Bearer <token>".' },
+  invalid_credentials: { status: 401, message: 'The credential was refused. Ask for a new token.' },
+  conflicting_credentials: { status: 401, message: 'Two credentials that differ were sent. Send one.' },
+
+  // HTTP that two readers could read in two ways
+  malformed_http: { status: 400, message: 'This is not a well-formed HTTP/1.1 request.' },
+  request_timeout: { status: 408, message: 'The request did not arrive in time.' },
+  headers_too_large: { status: 431, message: 'The request headers are too large.' },
+  uri_too_long: { status: 414, message: 'The request target is too long.' },
+  invalid_target: { status: 400, message: 'The request target must be a path in plain form: no "%", "//", dot segment or backslash.' },
+  invalid_host: { status: 400, message: 'Exactly one Host header is required.' },
+  forbidden_host: { status: 403, message: 'This Host is not served. Add it to listen.hosts.' },
+  forbidden_origin: { status: 403, message: 'Requests from this origin are not allowed.' },
+  upgrade_refused: { status: 400, message: 'Protocol upgrades are not supported.' },
+  expectation_failed: { status: 417, message: 'Only "Expect: 100-continue" is supported.' },
+
+  // What is asked
+  unknown_route: { status: 404, message: 'There is no such route. The README lists the routes that are proxied.' },
+  method_not_allowed: { status: 405, message: 'This route does not take this method.' },
+  unsupported_encoding: { status: 415, message: 'Send the body without Content-Encoding.' },
+  unsupported_charset: { status: 415, message: 'Send the body in UTF-8.' },
+  body_too_large: { status: 413, message: 'The body is larger than limits.body.' },
+  body_not_allowed: { status: 400, message: 'This route takes no body.' },
+  missing_body: { status: 400, message: 'This route needs a JSON body.' },
+  invalid_json: { status: 400, message: 'The body is not one JSON value.' },
+  invalid_utf8: { status: 400, message: 'The body is not valid UTF-8.' },
+  byte_order_mark: { status: 400, message: 'The body begins with a byte-order mark. Send plain UTF-8.' },
+  lone_surrogate: { status: 400, message: 'The body escapes half of a surrogate pair.' },
+  trailing_data: { status: 400, message: 'There is data after the JSON value.' },
+  too_deep: { status: 400, message: 'The body is nested deeper than 64 levels.' },
+  not_an_object: { status: 400, message: 'The body must be a JSON object.' },
+  duplicate_member: { status: 400, message: 'A member stands twice in one object.' },
+  ambiguous_member: { status: 400, message: 'A member differs from a known one only by case. Write it as documented.' },
+  invalid_member: { status: 400, message: 'A member has the wrong type.' },
+  missing_model: { status: 400, message: 'The member "model" is required and must be a non-empty string.' },
+  invalid_model: { status: 400, message: 'The model name is not one that Ollama resolves.' },
+  ambiguous_agent_role: {
+    status: 403,
+    message: 'The caller has several roles and no agent_role claim. Name one in the token, or set identity.role_precedence.',
+  },
+
+  // Policy
+  policy_denied: { status: 403, message: 'The policy does not allow this.' },
+  policy_undefined: { status: 403, message: 'The policy gave no decision.' },
+  policy_ambiguous: { status: 403, message: 'The policy gave several decisions.' },
+  policy_malformed: { status: 403, message: 'The policy gave a decision that is not understood.' },
+  unknown_obligation: { status: 403, message: 'The policy asks for an obligation that is not supported.' },
+  deny_list_operation: {
+    status: 403,
+    message: 'A deny-list allows neither management operations nor cloud models unless policy.deny_list_operations names them.',
+  },
+  policy_error: { status: 500, message: 'The policy failed to evaluate. See the log.' },
+  policy_unavailable: { status: 503, message: 'No policy is loaded.' },
+
+  // The upstream
+  upstream_unreachable: { status: 502, message: 'Cannot reach Ollama. Is it running?' },
+  upstream_reset: { status: 502, message: 'Ollama closed the connection before it answered.' },
+  upstream_invalid: { status: 502, message: 'Ollama gave an answer that is not well-formed HTTP.' },
+  upstream_timeout: { status: 504, message: 'Ollama did not answer in time.' },
+  upstream_died: { status: 502, message: 'Ollama stopped in the middle of its answer.' },
+  upstream_idle: { status: 504, message: 'Ollama paused for too long in the middle of its answer.' },
+  total_timeout: { status: 504, message: 'The request took longer than timeouts.total.' },
+
+  // The sidecar
+  overloaded: { status: 503, message: 'Too many requests are in flight. Try again shortly.' },
+  shutting_down: { status: 503, message: 'The sidecar is shutting down.' },
+  client_closed_request: { status: 499, message: 'The client left before the answer was complete.' },
+  internal_error: { status: 500, message: 'The sidecar failed. See the log.' },
+} as const satisfies Readonly<Record<string, ErrorEntry>>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** Ends a request with an answer of the sidecar's own. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError';
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  /**
+   * @param message replaces the table's text; goes to the caller, so it must not hold the request's bytes unescaped
+   * @param options.headers sent with the answer, such as `Allow` and `WWW-Authenticate`
+   */
+  constructor(
+    code: ErrorCode,
+    message?: string,
+    options: { readonly headers?: Readonly<Record<string, string>>; readonly cause?: unknown } = {},
+  ) {
+    super(message ?? errorTable[code].message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.code = code;
+    this.status = errorTable[code].status;
+    this.headers = options.headers ?? {};
+  }
+}
+
+/** A place in a policy file; rows and columns count from 1. */
+export interface PolicyFault {
+  readonly code: string;
+  readonly message: string;
+  readonly file: string | undefined;
+  readonly row: number | undefined;
+  readonly column: number | undefined;
+}
+
+/** A policy that can't be loaded: what is wrong with it, every fault with its place. */
+export class PolicyError extends Error {
+  override readonly name = 'PolicyError';
+  readonly faults: readonly PolicyFault[];
+
+  constructor(summary: string, faults: readonly PolicyFault[] = [], options?: ErrorOptions) {
+    super([summary, ...faults.map(formatFault)].join('\n'), options);
+    this.faults = faults;
+  }
+}
+
+/** `file:row:column: code: message`, the form that editors and CI make links of. */
+export function formatFault(fault: PolicyFault): string {
+  const place = [fault.file, fault.row, fault.column].filter((part) => part !== undefined).join(':');
+  return `${place === '' ? '' : `${place}: `}${fault.code}: ${fault.message}`;
+}
+
+/** A configuration that can't be used: every fault at once. Ends the process with code 2. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(faults.join('\n'));
+    this.faults = faults;
+  }
+}
+
+/** Names of Anthropic's error types, used in both `/v1` dialects. */
+export function errorType(status: number): string {
+  switch (status) {
+    case 401:
+      return 'authentication_error';
+    case 403:
+      return 'permission_error';
+    case 404:
+      return 'not_found_error';
+    case 413:
+      return 'request_too_large';
+    case 429:
+      return 'rate_limit_error';
+    case 503:
+      return 'overloaded_error';
+    case 504:
+      return 'timeout_error';
+    default:
+      return status >= 500 ? 'api_error' : 'invalid_request_error';
+  }
+}
