@@ -1,0 +1,170 @@
+/**
+ * What is asked of OPA's tool chain and what it answers. The same types stand for the WebAssembly module (`opa/`) and for
+ * an `opa` command on the PATH. Types only.
+ *
+ * Rego is version 1 throughout. Files in faults, tests and coverage are the names under which the modules were given.
+ */
+import type { PolicyFault } from '../../errors.ts';
+import type { EntrypointShape } from '../../types.ts';
+
+/** A policy as it was read: nothing here touches the file system. */
+export interface PolicySources {
+  /** File name to Rego text. A name that ends in `_test.rego` is a test: never part of what is compiled or inspected. */
+  readonly modules: Readonly<Record<string, string>>;
+  /** The base documents, mounted: what `data` is before any rule. */
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** JSON Schemas that modules are type-checked against; `package system` is exempt. */
+export interface TypeSchemas {
+  /** Bound to `input` in every package that binds none by METADATA. */
+  readonly input?: unknown;
+  /** Name to schema, for `schemas: [{input: schema.<name>}]` in METADATA. */
+  readonly named?: Readonly<Record<string, unknown>>;
+}
+
+export interface CompileRequest extends PolicySources {
+  /** Rules or packages, `ollama/authz`. Each must exist. */
+  readonly entrypoints: readonly string[];
+  /** Compiled if they exist: `ollama/response`. */
+  readonly optionalEntrypoints?: readonly string[];
+}
+
+export interface CompileResult {
+  /** `policy.wasm` as `opa build -t wasm` makes it; data is not inside. */
+  readonly wasm: Uint8Array;
+  /** Those of the request that are in the module. */
+  readonly entrypoints: readonly string[];
+  readonly inspection: Inspection;
+}
+
+export interface CheckRequest extends PolicySources {
+  readonly schemas?: TypeSchemas;
+}
+
+export interface CheckResult {
+  /** Empty if everything parses, compiles and has matching types; sorted by file, row, column. */
+  readonly faults: readonly PolicyFault[];
+}
+
+export interface TestRequest extends PolicySources {
+  readonly coverage?: boolean;
+  /** Limit for one test, milliseconds; 5,000 by default. */
+  readonly timeoutMs?: number;
+}
+
+export interface TestCase {
+  /** `data.ollama.authz_test` */
+  readonly package: string;
+  readonly name: string;
+  readonly file: string;
+  readonly row: number;
+  readonly column: number;
+  /** `skip`: a rule named `todo_test_...`. `error`: evaluation failed or took too long. */
+  readonly outcome: 'pass' | 'fail' | 'error' | 'skip';
+  readonly durationNs: number;
+  /** What the test printed. */
+  readonly output: string;
+  /** Why, for `fail` and `error`. */
+  readonly message?: string;
+}
+
+export interface TestResult {
+  /** No test failed or ended in an error. True where there is no test at all. */
+  readonly passed: boolean;
+  readonly cases: readonly TestCase[];
+  readonly coverage?: Coverage;
+}
+
+/** Rows count from 1, both ends included. */
+export interface RowRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface FileCoverage {
+  readonly covered: readonly RowRange[];
+  readonly notCovered: readonly RowRange[];
+  readonly coveredLines: number;
+  readonly notCoveredLines: number;
+  /** 0 to 100. */
+  readonly percent: number;
+}
+
+export interface Coverage {
+  readonly files: Readonly<Record<string, FileCoverage>>;
+  readonly percent: number;
+}
+
+export interface FormatRequest {
+  readonly modules: Readonly<Record<string, string>>;
+}
+
+export interface FormatResult {
+  /** The formatted text of every file that parses. */
+  readonly modules: Readonly<Record<string, string>>;
+  /** Files whose text changes. */
+  readonly changed: readonly string[];
+  readonly faults: readonly PolicyFault[];
+}
+
+export interface InspectRequest extends PolicySources {
+  /** Their shapes are wanted; one that does not exist is `unknown`. */
+  readonly entrypoints?: readonly string[];
+}
+
+/** What is known of a policy without running it. Covers every module that is no test. */
+export interface Inspection {
+  /** `all`: everything may be read (a bare `input`, a computed first step, `with input as` ...), and members is what is known beside it. */
+  readonly reads: { readonly all: boolean; readonly members: readonly string[] };
+  /** By entrypoint, for those that were asked for. */
+  readonly shapes: Readonly<Record<string, EntrypointShape>>;
+  /** `ollama/authz`, `ollama/authz/allow`: every package and every rule that can be an entrypoint. */
+  readonly packages: readonly string[];
+  readonly rules: readonly string[];
+  /** Those that METADATA marks with `entrypoint: true`. */
+  readonly declaredEntrypoints: readonly string[];
+  /** Every `custom.code` of METADATA. */
+  readonly codes: readonly string[];
+  readonly annotations: readonly Annotation[];
+  /** Built-ins that rules call. */
+  readonly builtins: readonly string[];
+  /** Of these, the ones whose result is not decided by their arguments (clock, random, network). */
+  readonly nondeterministicBuiltins: readonly string[];
+}
+
+export interface Annotation {
+  readonly scope: 'rule' | 'document' | 'package' | 'subpackages';
+  /** The package or rule it describes, as an entrypoint: `ollama/authz/deny`. */
+  readonly path: string;
+  readonly file: string;
+  readonly row: number;
+  readonly title?: string;
+  readonly description?: string;
+  readonly entrypoint: boolean;
+  readonly custom: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * OPA's tool chain. Calls may overlap; they are served in order.
+ *
+ * Every method rejects with a `PolicyError` whose faults have codes: OPA's own (`rego_parse_error`, `rego_type_error`,
+ * `rego_compile_error` ...), or `unknown_entrypoint`, `unsupported_builtin`, `data_conflict`, `toolchain_missing`,
+ * `toolchain_died`, `toolchain_timeout`, `toolchain_failed`, `toolchain_closed`.
+ */
+export interface Toolchain {
+  /** `wasm`: the module in a child process; `opa`: the command; `none`: every call rejects with `toolchain_missing`. */
+  readonly kind: 'wasm' | 'opa' | 'none';
+  /** Rejects if anything does not parse or compile, an entrypoint is missing, or a rule needs what WASM can't give. */
+  compile(request: CompileRequest): Promise<CompileResult>;
+  /** Faults in the policy are its result; only a tool chain that fails rejects. */
+  check(request: CheckRequest): Promise<CheckResult>;
+  /** Rejects if the modules don't compile; failing tests are a result. */
+  test(request: TestRequest): Promise<TestResult>;
+  /** Files that don't parse are in its faults. */
+  format(request: FormatRequest): Promise<FormatResult>;
+  /** Rejects if the modules don't compile. */
+  inspect(request: InspectRequest): Promise<Inspection>;
+  /** Ends the child; calls in flight reject. */
+  close(): Promise<void>;
+}
