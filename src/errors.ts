@@ -20,7 +20,10 @@ export const errorTable = {
   request_timeout: { status: 408, message: 'The request did not arrive in time.' },
   headers_too_large: { status: 431, message: 'The request headers are too large.' },
   uri_too_long: { status: 414, message: 'The request target is too long.' },
-  invalid_target: { status: 400, message: 'The request target must be a path in plain form: no "%", "//", dot segment or backslash.' },
+  invalid_target: {
+    status: 400,
+    message: 'The request target must be a path in plain form: no "%", "//", dot segment or backslash.',
+  },
   invalid_host: { status: 400, message: 'Exactly one Host header is required.' },
   forbidden_host: { status: 403, message: 'This Host is not served. Add it to listen.hosts.' },
   forbidden_origin: { status: 403, message: 'Requests from this origin are not allowed.' },
@@ -49,7 +52,8 @@ export const errorTable = {
   invalid_model: { status: 400, message: 'The model name is not one that Ollama resolves.' },
   ambiguous_agent_role: {
     status: 403,
-    message: 'The caller has several roles and no agent_role claim. Name one in the token, or set identity.role_precedence.',
+    message:
+      'The caller has several roles and no agent_role claim. Name one in the token, or set identity.role_precedence.',
   },
 
   // Policy
@@ -60,7 +64,8 @@ export const errorTable = {
   unknown_obligation: { status: 403, message: 'The policy asks for an obligation that is not supported.' },
   deny_list_operation: {
     status: 403,
-    message: 'A deny-list allows neither management operations nor cloud models unless policy.deny_list_operations names them.',
+    message:
+      'A deny-list allows neither management operations nor cloud models unless policy.deny_list_operations names them.',
   },
   policy_error: { status: 500, message: 'The policy failed to evaluate. See the log.' },
   policy_unavailable: { status: 503, message: 'No policy is loaded.' },

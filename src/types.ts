@@ -225,7 +225,19 @@ export interface Address {
 }
 
 export interface JwtConfig {
-  readonly algorithm: 'HS256' | 'HS384' | 'HS512' | 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512';
+  readonly algorithm:
+    | 'HS256'
+    | 'HS384'
+    | 'HS512'
+    | 'RS256'
+    | 'RS384'
+    | 'RS512'
+    | 'PS256'
+    | 'PS384'
+    | 'PS512'
+    | 'ES256'
+    | 'ES384'
+    | 'ES512';
   readonly key: KeyObject;
   /** Looked up by the token's `kid` where set; a token with another `kid` is not for this key. */
   readonly kid: string | undefined;
@@ -265,8 +277,20 @@ export interface Config {
     /** Orders roles where a principal has several and no `agent_role` claim: the first one it has is its agent role. */
     readonly rolePrecedence: readonly string[];
   };
-  readonly timeouts: { readonly connect: number; readonly firstByte: number; readonly idle: number; readonly total: number; readonly headers: number; readonly body: number };
-  readonly limits: { readonly body: number; readonly bodiesTotal: number; readonly headers: number; readonly inFlight: number };
+  readonly timeouts: {
+    readonly connect: number;
+    readonly firstByte: number;
+    readonly idle: number;
+    readonly total: number;
+    readonly headers: number;
+    readonly body: number;
+  };
+  readonly limits: {
+    readonly body: number;
+    readonly bodiesTotal: number;
+    readonly headers: number;
+    readonly inFlight: number;
+  };
   readonly audit: { readonly stdout: boolean };
   readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent' };
 }

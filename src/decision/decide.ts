@@ -1,0 +1,93 @@
+/**
+ * Asks the engine and narrows what it says. Fails closed: whatever goes wrong here ends as a decision that denies, with its
+ * own code, so that it is answered, recorded and counted like any other.
+ */
+import { errorTable } from '../errors.ts';
+import type { Decision, LoadedPolicy, PolicyInput } from '../types.ts';
+import { narrow } from './narrow.ts';
+
+export interface DeciderOptions {
+  readonly engine: string;
+  /** The policy that decides now; undefined while none is loaded. */
+  readonly policy: () => LoadedPolicy | undefined;
+  readonly entrypoint: string;
+  /** `deny_list`: trust the operator where the shape can't be seen. */
+  readonly mode: 'auto' | 'deny_list';
+  /** Names of management operations and cloud models that a deny-list may allow. */
+  readonly denyListOperations: readonly string[];
+  /** Told about a failed evaluation; the caller's answer does not say what failed. */
+  readonly onError: (error: unknown, decisionId: string) => void;
+}
+
+export type Decide = (input: PolicyInput) => Promise<Decision>;
+
+/** Operations that only read or run models that are there already; the others change what the upstream serves. */
+const ordinaryOperations: ReadonlySet<string> = new Set(['chat', 'generate', 'models.list', 'version', 'root']);
+
+export function createDecider(options: DeciderOptions): Decide {
+  const named = new Set(options.denyListOperations);
+
+  return async function decide(input) {
+    const policy = options.policy();
+    if (policy === undefined) return failed(input, 'policy_unavailable', '', 0);
+    const started = process.hrtime.bigint();
+    let results: readonly unknown[];
+    try {
+      const evaluated = policy.evaluate(options.entrypoint, input);
+      // Awaiting only what has to be awaited keeps the inline engine's way free of a turn of the event loop.
+      results = evaluated instanceof Promise ? await evaluated : evaluated;
+    } catch (error) {
+      options.onError(error, input.decision_id);
+      return failed(input, 'policy_error', policy.revision, elapsedNs(started));
+    }
+    const shape = policy.shape(options.entrypoint);
+    const narrowed = narrow(results, {
+      shape: shape === 'unknown' && options.mode === 'deny_list' ? 'deny_list' : shape,
+      beyondDenyList: findBeyondDenyList(input, named),
+    });
+    return {
+      ...narrowed,
+      decisionId: input.decision_id,
+      result: narrowed.allowed ? 'allow' : 'deny',
+      engine: options.engine,
+      revision: policy.revision,
+      durationNs: elapsedNs(started),
+    };
+  };
+
+  function failed(
+    input: PolicyInput,
+    code: 'policy_error' | 'policy_unavailable',
+    revision: string,
+    durationNs: number,
+  ): Decision {
+    return {
+      decisionId: input.decision_id,
+      allowed: false,
+      result: 'error',
+      reasons: [{ code, message: errorTable[code].message }],
+      httpStatus: errorTable[code].status,
+      body: undefined,
+      headers: {},
+      requestHeadersToRemove: [],
+      responseHeadersToAdd: {},
+      dynamicMetadata: undefined,
+      engine: options.engine,
+      revision,
+      durationNs,
+    };
+  }
+}
+
+/** The first thing in the input that a deny-list allows only by name: a management operation, else a cloud model. */
+function findBeyondDenyList(input: PolicyInput, named: ReadonlySet<string>): string | undefined {
+  if (!ordinaryOperations.has(input.operation) && !named.has(input.operation)) return input.operation;
+  const cloud = input.model_refs?.find(
+    (ref) => ref.source === 'cloud' && !named.has(ref.raw) && !named.has(input.model ?? ref.raw),
+  );
+  return cloud?.raw;
+}
+
+function elapsedNs(started: bigint): number {
+  return Number(process.hrtime.bigint() - started);
+}
