@@ -1,0 +1,147 @@
+/**
+ * Hands the upstream's answer to the client as it comes, backpressure included, and ends in exactly one way. An answer of
+ * known, small length is gathered and sent at once: that is cheaper, and a death midway is still a whole error answer.
+ */
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+
+import { type ErrorCode, RequestError } from '../errors.ts';
+import type { Filter } from './hide-usage.ts';
+import type { Tap } from './tap.ts';
+
+export interface Delivery {
+  readonly source: IncomingMessage;
+  readonly sink: ServerResponse;
+  readonly status: number;
+  readonly headers: OutgoingHttpHeaders;
+  /** Told of each chunk after it was handed on. */
+  readonly tap: Tap | undefined;
+  readonly filter: Filter | undefined;
+  /** Longest pause between two chunks, ms; 0 for none. */
+  readonly idleMs: number;
+  readonly onFirstByte: () => void;
+  /** What to send before the socket is destroyed, so that a client can tell a cut answer from a whole one. */
+  readonly errorFrame: (code: ErrorCode) => Buffer | undefined;
+}
+
+export interface DeliveryInProgress {
+  /**
+   * `whole`, `client_left`, or why it was cut short after bytes had been sent.
+   * Rejects with a RequestError where nothing was sent yet, so that an error answer still can be.
+   */
+  readonly ended: Promise<'whole' | 'client_left' | ErrorCode>;
+  /** Ends it from outside, as when the time for the whole request is over. */
+  cut(code: ErrorCode): void;
+}
+
+/** Largest answer that is gathered, bytes. */
+const longestGathered = 256 * 1024;
+/** Time that the error frame has to leave before the socket is destroyed all the same, ms. */
+const lastWordsMs = 1000;
+const lineFeed = 0x0a;
+
+export function deliver(delivery: Delivery): DeliveryInProgress {
+  const { source, sink, tap, filter } = delivery;
+  const length = Number(source.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+  const gathered: Buffer[] | undefined = length <= longestGathered && filter === undefined ? [] : undefined;
+  const { promise, resolve, reject } = Promise.withResolvers<'whole' | 'client_left' | ErrorCode>();
+  let started = false;
+  let ended = false;
+  let lastByte = lineFeed;
+
+  // The upstream's pause, not the client's: it does not count while the client is what is waited for.
+  const idle = delivery.idleMs > 0 ? setTimeout(onIdle, delivery.idleMs).unref() : undefined;
+
+  source.on('data', (chunk: Buffer) => {
+    if (ended) return;
+    if (!started) {
+      started = true;
+      delivery.onFirstByte();
+    }
+    idle?.refresh();
+    if (gathered !== undefined) gathered.push(chunk);
+    else send(filter === undefined ? chunk : filter.push(chunk));
+    tap?.observe(chunk);
+  });
+  source.once('end', () => {
+    if (!source.complete) return cut('upstream_died');
+    if (ended) return;
+    if (gathered !== undefined) {
+      sink.writeHead(delivery.status, delivery.headers);
+      sink.end(gathered.length === 1 ? gathered[0] : Buffer.concat(gathered));
+    } else {
+      const rest = filter?.flush();
+      if (rest !== undefined && rest.length > 0) sink.write(rest);
+      sink.end();
+    }
+    clearTimeout(idle);
+  });
+  source.once('error', () => cut('upstream_died'));
+  source.once('close', () => {
+    if (!source.complete) cut('upstream_died');
+  });
+  sink.once('close', () => settle(sink.writableFinished ? 'whole' : 'client_left'));
+
+  if (gathered === undefined) {
+    sink.writeHead(delivery.status, delivery.headers);
+    // A model that loads sends headers long before its first token. Where the first bytes are here already, they go together.
+    setImmediate(() => {
+      if (!started && !ended) sink.flushHeaders();
+    });
+  }
+  // The client may have left while the upstream was asked.
+  if (sink.destroyed) settle('client_left');
+  return { ended: promise, cut };
+
+  function send(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    lastByte = chunk[chunk.length - 1] ?? lastByte;
+    if (sink.write(chunk)) return;
+    source.pause();
+    sink.once('drain', () => {
+      idle?.refresh();
+      source.resume();
+    });
+  }
+
+  function onIdle(): void {
+    if (source.isPaused()) idle?.refresh();
+    else cut('upstream_idle');
+  }
+
+  function settle(end: 'whole' | 'client_left' | ErrorCode): void {
+    if (ended) return;
+    ended = true;
+    clearTimeout(idle);
+    if (end !== 'whole') source.destroy();
+    resolve(end);
+  }
+
+  function cut(code: ErrorCode): void {
+    if (ended || sink.writableEnded) return;
+    if (!sink.headersSent) {
+      ended = true;
+      clearTimeout(idle);
+      source.destroy();
+      reject(new RequestError(code));
+      return;
+    }
+    settle(code);
+    sayLastWords(code);
+  }
+
+  /** Never a clean end: no last chunk, so that HTTP itself says that the answer was cut. */
+  function sayLastWords(code: ErrorCode): void {
+    const frame = delivery.errorFrame(code);
+    const timer = setTimeout(() => sink.destroy(), lastWordsMs);
+    timer.unref();
+    if (frame === undefined) {
+      sink.destroy();
+      return;
+    }
+    const separator = lastByte === lineFeed ? '' : '\n\n';
+    sink.write(Buffer.concat([Buffer.from(separator), frame]), () => {
+      clearTimeout(timer);
+      sink.destroy();
+    });
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Takes the usage event out of a stream in which the sidecar asked for it on the caller's behalf: the caller gets the bytes
+ * that its own request would have brought. Whole events pass as the buffers they are; an unfinished one waits for its
+ * blank line; only events with `"usage"` are parsed.
+ */
+
+export interface Filter {
+  /** @returns the bytes to deliver now, possibly none */
+  push(chunk: Buffer): Buffer;
+  /** @returns what was held back, when the stream ends */
+  flush(): Buffer;
+}
+
+/** WHATWG HTML section 9.2.6 allows both kinds of line ends; Ollama writes the first. */
+const blankLines = [Buffer.from('\n\n'), Buffer.from('\r\n\r\n')];
+const marker = Buffer.from('"usage"');
+const nothing: Buffer = Buffer.alloc(0);
+/** A usage event has some 300 bytes; to hold more than this would only delay what is none. */
+const longestHeld = 64 * 1024;
+
+export function createUsageHider(): Filter {
+  let held: Buffer = nothing;
+  return {
+    push(chunk) {
+      const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+      const end = endOfLastEvent(bytes);
+      const ready = bytes.length - end > longestHeld ? bytes : bytes.subarray(0, end);
+      held = bytes.subarray(ready.length);
+      return ready.includes(marker) ? withoutUsageEvents(ready) : ready;
+    },
+    flush() {
+      const rest = held;
+      held = nothing;
+      return rest;
+    },
+  };
+}
+
+function endOfLastEvent(bytes: Buffer): number {
+  let end = 0;
+  for (const blank of blankLines) {
+    const at = bytes.lastIndexOf(blank);
+    if (at !== -1) end = Math.max(end, at + blank.length);
+  }
+  return end;
+}
+
+function withoutUsageEvents(bytes: Buffer): Buffer {
+  const kept: Buffer[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const end = endOfEvent(bytes, start);
+    const event = bytes.subarray(start, end);
+    if (!isUsageEvent(event)) kept.push(event);
+    start = end;
+  }
+  return Buffer.concat(kept);
+}
+
+function endOfEvent(bytes: Buffer, start: number): number {
+  let end = bytes.length;
+  for (const blank of blankLines) {
+    const at = bytes.indexOf(blank, start);
+    if (at !== -1) end = Math.min(end, at + blank.length);
+  }
+  return end;
+}
+
+/** The extra event that `include_usage` brings: no choices, a usage. One that carries anything for the client stays. */
+function isUsageEvent(event: Buffer): boolean {
+  if (!event.includes(marker)) return false;
+  const text = event.toString('utf8').trim();
+  if (!text.startsWith('data:') || text.includes('\n')) return false;
+  let data: unknown;
+  try {
+    data = JSON.parse(text.slice('data:'.length));
+  } catch {
+    return false;
+  }
+  if (typeof data !== 'object' || data === null || !('choices' in data) || !('usage' in data)) return false;
+  return (
+    Array.isArray(data.choices) && data.choices.length === 0 && typeof data.usage === 'object' && data.usage !== null
+  );
+}

@@ -1,0 +1,116 @@
+/**
+ * Reads an answer as it goes by. The tap is told of bytes that are already on their way to the client: it can neither delay
+ * nor break the delivery, and what it holds is bounded.
+ *
+ * Lines are split by split2. Chunks that consist of whole lines without a marker, nearly all of a stream, are not even
+ * given to it; a line that arrives in pieces is put together first, because split2 would search it anew with each piece.
+ */
+import split2 from 'split2';
+
+import type { Api } from '../types.ts';
+import { type FrameReader, frameReader, type StreamReport } from './usage.ts';
+
+/** How an answer is framed, from its content type. */
+export type Framing = 'ndjson' | 'sse' | 'json';
+
+export interface Tap {
+  /** Never throws. Keeps no reference to chunks of whole lines. */
+  observe(chunk: Buffer): void;
+  /** Call once, when no more bytes come. */
+  report(): Readonly<StreamReport>;
+}
+
+/** The longest line, or JSON body, that is read, bytes; `context` in a final frame of `/api/generate` can take megabytes. */
+const longestLine = 16 * 1024 * 1024;
+const lineFeed = 0x0a;
+
+/** @returns undefined for an answer that carries no counts, such as an error page */
+export function readFraming(contentType: string | undefined): Framing | undefined {
+  const type = contentType?.split(';', 1)[0]?.trim().toLowerCase();
+  if (type === 'application/x-ndjson') return 'ndjson';
+  if (type === 'text/event-stream') return 'sse';
+  return type === 'application/json' ? 'json' : undefined;
+}
+
+export function createTap(api: Api, framing: Framing): Tap {
+  const reader = frameReader(api);
+  const report: StreamReport = { usage: undefined, finishReason: undefined, ended: false, failed: false };
+  return framing === 'json' ? createBodyTap(reader, report) : createLineTap(reader, report, framing);
+}
+
+function createLineTap(reader: FrameReader, report: StreamReport, framing: 'ndjson' | 'sse'): Tap {
+  const pieces = createPieces();
+  const readLine = framing === 'ndjson' ? readJson : readEventLine;
+  const lines = split2((line: string) => readLine(line, reader, report));
+
+  return {
+    observe(chunk) {
+      const end = chunk.lastIndexOf(lineFeed) + 1;
+      if (end > 0) {
+        const whole = end === chunk.length ? chunk : chunk.subarray(0, end);
+        const joined = pieces.isEmpty() ? whole : pieces.take(whole);
+        if (joined !== undefined && reader.markers.some((marker) => joined.includes(marker))) lines.write(joined);
+      }
+      if (end < chunk.length) pieces.keep(end === 0 ? chunk : chunk.subarray(end));
+    },
+    report() {
+      const last = pieces.take(Buffer.from('\n'));
+      if (last !== undefined) lines.write(last);
+      lines.destroy();
+      return report;
+    },
+  };
+}
+
+function createBodyTap(reader: FrameReader, report: StreamReport): Tap {
+  const pieces = createPieces();
+  return {
+    observe: pieces.keep,
+    report() {
+      const body = pieces.take(Buffer.alloc(0));
+      if (body !== undefined) readJson(body.toString('utf8'), reader, report);
+      return report;
+    },
+  };
+}
+
+/** The beginning of a line whose end has not come yet. A line that grows too long is let go, and with it its counts. */
+function createPieces() {
+  let kept: Buffer[] = [];
+  let bytes = 0;
+  return {
+    isEmpty: () => bytes === 0,
+    keep(piece: Buffer) {
+      bytes += piece.length;
+      if (bytes <= longestLine) kept.push(piece);
+      else kept = [];
+    },
+    /** @returns the pieces and `rest`, which ends the line; without the line that was let go */
+    take(rest: Buffer): Buffer | undefined {
+      const tooLong = bytes > longestLine;
+      const joined = tooLong ? rest.subarray(rest.indexOf(lineFeed) + 1) : Buffer.concat([...kept, rest]);
+      kept = [];
+      bytes = 0;
+      return joined.length === 0 ? undefined : joined;
+    },
+  };
+}
+
+/** WHATWG HTML section 9.2.6: one space after the colon is not part of the data. Ollama writes each event's data in one line. */
+function readEventLine(line: string, reader: FrameReader, report: StreamReport): void {
+  if (!line.startsWith('data:')) return;
+  const data = line.slice(line.startsWith('data: ') ? 6 : 5);
+  if (data === '[DONE]') report.ended = true;
+  else readJson(data, reader, report);
+}
+
+function readJson(text: string, reader: FrameReader, report: StreamReport): void {
+  let frame: unknown;
+  try {
+    frame = JSON.parse(text);
+  } catch {
+    // Not ours to judge: the client gets the bytes as they came, the record says that the counts are unknown.
+    return;
+  }
+  if (typeof frame === 'object' && frame !== null && !Array.isArray(frame)) reader.readFrame({ ...frame }, report);
+}
