@@ -1,0 +1,66 @@
+/**
+ * The two objects that http-proxy-middleware is handed in place of the real request and response. What it forwards is what
+ * the request object says, so an object made for the purpose is the allow-list; and what it does when its response object
+ * closes or fails is ours to say, so the real one, with its error frames and its accounting, stays out of its reach.
+ */
+import { EventEmitter } from 'node:events';
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** What goes to the upstream: the judged bytes and nothing else of the caller's request. */
+export interface UpstreamRequest {
+  readonly method: string;
+  /** Canonical path with the query. */
+  readonly path: string;
+  /** Allow-listed, lower-case names, `host` and `content-length` set. */
+  readonly headers: OutgoingHttpHeaders;
+  readonly body: Buffer | undefined;
+  /** The caller's socket; http-proxy-middleware looks at it to know whether the caller is still there. */
+  readonly socket: Socket;
+}
+
+/** Stands in for the request: no stream, because the body is sent whole. */
+export class ExchangeRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: OutgoingHttpHeaders;
+  readonly httpVersionMajor = 1;
+  readonly socket: Socket;
+  readonly body: Buffer | undefined;
+  readonly onAnswer: (answer: IncomingMessage) => void;
+  readonly onError: (error: unknown) => void;
+
+  constructor(
+    request: UpstreamRequest,
+    onAnswer: (answer: IncomingMessage) => void,
+    onError: (error: unknown) => void,
+  ) {
+    this.method = request.method;
+    this.url = request.path;
+    this.headers = request.headers;
+    this.socket = request.socket;
+    this.body = request.body;
+    this.onAnswer = onAnswer;
+    this.onError = onError;
+  }
+
+  /** Errors of the caller's request are handled where it is read. */
+  on(): this {
+    return this;
+  }
+}
+
+/** Stands in for the response: `close` ends the upstream's side. */
+export class ExchangeResponse extends EventEmitter {
+  readonly headersSent = false;
+  readonly finished = false;
+  readonly writableFinished = false;
+  destroyed = false;
+
+  /** Also called by httpxy when the answer breaks off; the delivery has heard of that itself. */
+  destroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.emit('close');
+  }
+}

@@ -1,0 +1,49 @@
+/** Which headers pass, in both directions (design: input). Everything else stays here, credentials above all. */
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+
+const toUpstream: readonly string[] = [
+  'content-type',
+  'accept',
+  'user-agent',
+  'anthropic-version',
+  'anthropic-beta',
+  'openai-beta',
+  'traceparent',
+  'tracestate',
+];
+
+const toClient: readonly string[] = ['content-type', 'content-length', 'cache-control', 'date', 'allow', 'retry-after'];
+
+export interface RequestHeaderOptions {
+  readonly host: string;
+  readonly requestId: string;
+  readonly body: Buffer | undefined;
+  /** Of the decision: set last, so that a policy may replace an allow-listed one. */
+  readonly set: Readonly<Record<string, string>>;
+  readonly remove: readonly string[];
+}
+
+/** `host` is the upstream's: Ollama on loopback answers 403 to any other. */
+export function buildRequestHeaders(caller: IncomingHttpHeaders, options: RequestHeaderOptions): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = { host: options.host };
+  for (const name of toUpstream) {
+    const value: string | string[] | undefined = caller[name];
+    if (value !== undefined) headers[name] = value;
+  }
+  headers['x-request-id'] = options.requestId;
+  Object.assign(headers, options.set);
+  for (const name of options.remove) if (name !== 'host') delete headers[name];
+  // Behind all that a policy may say: the framing is not its business.
+  if (options.body !== undefined) headers['content-length'] = options.body.length;
+  return headers;
+}
+
+/** @param rewritten true where the body that leaves may be shorter than the one that came */
+export function buildAnswerHeaders(upstream: IncomingHttpHeaders, rewritten: boolean): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = {};
+  for (const name of toClient) {
+    const value: string | string[] | undefined = upstream[name];
+    if (value !== undefined && !(rewritten && name === 'content-length')) headers[name] = value;
+  }
+  return headers;
+}
