@@ -247,6 +247,8 @@ export interface JwtConfig {
   readonly claims: Readonly<Partial<Record<'id' | 'roles' | 'agent_role' | 'permissions' | 'tenant', string>>>;
   /** Allowed difference of clocks, seconds. */
   readonly clockToleranceS: number;
+  /** Where the key came from, for `--print-config`: a variable's name or a file's path, never the key. */
+  readonly source?: { readonly member: 'secret_env' | 'secret_file' | 'public_key_file'; readonly value: string };
 }
 
 /** The whole configuration, checked and converted: durations in ms, sizes in bytes, keys as KeyObjects. */

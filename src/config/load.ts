@@ -1,23 +1,170 @@
+import { resolve } from 'node:path';
+import type { z } from 'zod';
 import { ConfigError } from '../errors.ts';
-import type { Config } from '../types.ts';
-import type { Environment } from './environment.ts';
+import type { Config, JwtConfig } from '../types.ts';
+import { describeIssue, describeUnknown, type Fault, formatFaults, type Path, type Place } from './faults.ts';
+import { loadKey } from './keys.ts';
+import { isMap, placeOf, valueAt } from './layers.ts';
+import { memberAt } from './members.ts';
+import { addressOf, defaultUpstream, isSameAddress, parseOllamaHost } from './ollama-host.ts';
+import { configSchema, type JwtMembers, jwtKeySchema } from './schema.ts';
+import { type ConfigSources, type MergedSources, mergeSources } from './sources.ts';
+import { parseBaseUrl, UnitError } from './units.ts';
 
-/** A command-line flag that sets a member of the configuration. */
-export interface Flag {
-  /** As the user types it, `--policy`. */
-  readonly name: string;
-  /** Of the member, `policy.path`. */
-  readonly path: string;
-  /** `undefined`: not given. Text is read as in the environment; maps are merged, lists replace. */
-  readonly value: unknown;
-}
+export type { ConfigSources, Flag } from './sources.ts';
 
-export interface ConfigSources extends Environment {
-  /** The file that `--config` names; undefined: `opallama.yaml` in `cwd` if it is there. */
-  readonly file: string | undefined;
-  readonly flags: readonly Flag[];
-}
-
+/**
+ * Loads the configuration: flags over environment over file over defaults; design section 12.
+ *
+ * @returns durations in ms, sizes in bytes, keys as `KeyObject`s, paths absolute: a path in the file is relative to the
+ *   file's directory, any other to `cwd`
+ * @throws ConfigError with every fault that was found, each with its place in the file, its variable or its flag
+ */
 export function loadConfig(sources: ConfigSources): Config {
-  throw new ConfigError([`loading is not there yet: ${sources.file ?? 'opallama.yaml'}`]);
+  const merged = mergeSources(sources);
+  const faults = [...merged.faults];
+  // Checking what an unreadable file would have said only adds faults that are none.
+  const config = merged.readable ? checkMembers(sources, merged, faults) : undefined;
+  if (config === undefined || faults.length > 0) throw new ConfigError(formatFaults(faults));
+  return config;
+}
+
+/** Checks each section on its own, so that a fault in one hides none in another. Adds to `faults`. */
+function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fault[]): Config | undefined {
+  const { layers, whole } = merged;
+  const report = (path: Path, text: string): void => {
+    faults.push({ place: placeOf(layers, path, whole), path, text });
+  };
+  const check = <S extends z.ZodType>(name: string, schema: S): z.output<S> | undefined => {
+    const result = schema.safeParse(valueAt(layers.tree, [name]));
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) {
+      const path = [name, ...issue.path.filter((part) => typeof part !== 'symbol')];
+      for (const fault of describeIssue(issue, path, valueAt(layers.tree, path))) report(fault.path, fault.text);
+    }
+    return undefined;
+  };
+
+  const { shape } = configSchema;
+  for (const name of Object.keys(isMap(layers.tree) ? layers.tree : {})) {
+    if (!Object.hasOwn(shape, name)) report([name], describeUnknown([name]));
+  }
+  const listen = check('listen', shape.listen);
+  const upstream = check('upstream', shape.upstream);
+  const prefixes = check('prefixes', shape.prefixes);
+  const policy = check('policy', shape.policy);
+  const identity = check('identity', shape.identity);
+  const timeouts = check('timeouts', shape.timeouts);
+  const limits = check('limits', shape.limits);
+  const audit = check('audit', shape.audit);
+  const log = check('log', shape.log);
+
+  const keys = loadKeys(sources, merged, report);
+  if (identity !== undefined && identity.jwt.length === 0 && identity.anonymous === undefined) {
+    report(
+      ['identity'],
+      'nobody could enter; add a key under identity.jwt, or roles for everybody under identity.anonymous',
+    );
+  }
+  const base =
+    upstream && chooseUpstream(upstream.baseUrl, sources.env, placeOf(layers, ['upstream', 'base_url'], whole), faults);
+  if (listen !== undefined) {
+    const { data, ops } = listen;
+    if (isSameAddress(data, ops)) {
+      report(['listen', 'ops'], 'is the same address as listen.data; give each its own port');
+    }
+    if (base !== undefined && [data, ops].some((listener) => isSameAddress(addressOf(base.url), listener))) {
+      const advice = 'the upstream is an address of the sidecar itself; name the one where Ollama answers';
+      faults.push({ place: base.place, path: ['upstream', 'base_url'], text: advice });
+    }
+  }
+
+  if (!(listen && base && prefixes && policy && identity && timeouts && limits && audit && log)) return undefined;
+  const jwt = identity.jwt.flatMap((entry, index) => {
+    const key = keys[index];
+    return key === undefined ? [] : [toJwtConfig(entry, key)];
+  });
+  reportTwins(jwt, report);
+  return {
+    listen,
+    upstream: { baseUrl: base.url },
+    prefixes,
+    policy: { ...policy, path: resolve(directoryOf(sources, merged, ['policy', 'path']), policy.path) },
+    identity: { ...identity, jwt },
+    timeouts,
+    limits,
+    audit,
+    log,
+  };
+}
+
+type Report = (path: Path, text: string) => void;
+type UsableKey = Pick<JwtConfig, 'key' | 'source'>;
+
+function loadKeys(sources: ConfigSources, merged: MergedSources, report: Report): Array<UsableKey | undefined> {
+  const entries = valueAt(merged.layers.tree, ['identity', 'jwt']);
+  return (Array.isArray(entries) ? entries : []).map((entry, index) => {
+    const path = ['identity', 'jwt', index];
+    const members = jwtKeySchema.safeParse(entry);
+    // What is wrong then has been said by the check of the section.
+    if (!members.success) return undefined;
+    const loaded = loadKey(members.data, (member) => directoryOf(sources, merged, [...path, member]), sources);
+    if ('key' in loaded) return loaded;
+    // A member that is misspelt is the cause, not a second fault.
+    const misspelt = isMap(entry) && Object.keys(entry).some((name) => memberAt([...path, name]) === undefined);
+    if (loaded.member === undefined && misspelt) return undefined;
+    report(loaded.member === undefined ? path : [...path, loaded.member], loaded.fault);
+    return undefined;
+  });
+}
+
+function toJwtConfig(entry: JwtMembers, { key, source }: UsableKey): JwtConfig {
+  const { algorithm, kid, issuer, audience, claims } = entry;
+  const common = { algorithm, key, kid, issuer, audience, claims, clockToleranceS: entry.clock_tolerance / 1_000 };
+  return source === undefined ? common : { ...common, source };
+}
+
+/** The same key written twice is a slip of copying, most often of an entry whose file was to be changed. */
+function reportTwins(entries: readonly JwtConfig[], report: Report): void {
+  for (const [index, entry] of entries.entries()) {
+    const twin = entries.findIndex(
+      (other) =>
+        other.algorithm === entry.algorithm &&
+        other.kid === entry.kid &&
+        other.issuer === entry.issuer &&
+        other.audience === entry.audience &&
+        other.key.type === entry.key.type &&
+        other.key.equals(entry.key),
+    );
+    if (twin < index) report(['identity', 'jwt', index], `is the same key as identity.jwt[${twin}]`);
+  }
+}
+
+function directoryOf(sources: ConfigSources, merged: MergedSources, path: Path): string {
+  return placeOf(merged.layers, path, { kind: 'none', label: '', order: 0 }).kind === 'file'
+    ? merged.directory
+    : sources.cwd;
+}
+
+/** The configuration's upstream, else that of Ollama's own variables, else Ollama's own default. */
+function chooseUpstream(
+  configured: URL | undefined,
+  env: ConfigSources['env'],
+  place: Place,
+  faults: Fault[],
+): { readonly url: URL; readonly place: Place } | undefined {
+  if (configured !== undefined) return { url: configured, place };
+  for (const [name, parse] of [['OLLAMA_BASE_URL', parseBaseUrl] as const, ['OLLAMA_HOST', parseOllamaHost] as const]) {
+    const value = env[name]?.trim();
+    if (value === undefined || value === '') continue;
+    const variable: Place = { kind: 'variable', label: name, order: Number.MAX_SAFE_INTEGER };
+    try {
+      return { url: parse(value), place: variable };
+    } catch (error) {
+      if (!(error instanceof UnitError)) throw error;
+      faults.push({ place: variable, path: [], text: error.message });
+      return undefined;
+    }
+  }
+  return { url: new URL(defaultUpstream), place };
 }

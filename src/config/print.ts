@@ -1,6 +1,86 @@
-import type { Config } from '../types.ts';
+import { Document, isMap, Scalar } from 'yaml';
+import type { Config, JwtConfig } from '../types.ts';
 
-/** The configuration as YAML, secrets masked. */
+/**
+ * The configuration as YAML that gives the same configuration when it is loaded. A secret is never in it: there stands
+ * the name of its variable or file, and in a comment only how long it is.
+ */
 export function printConfig(config: Config): string {
-  return `log: { level: ${config.log.level} }\n`;
+  const { listen, upstream, policy, identity, timeouts, limits } = config;
+  const document = new Document({
+    listen: { data: printAddress(listen.data), ops: printAddress(listen.ops), hosts: listen.hosts },
+    upstream: { base_url: upstream.baseUrl.href.replace(/\/$/, '') },
+    prefixes: config.prefixes,
+    policy: {
+      path: policy.path,
+      engine: policy.engine,
+      entrypoint: policy.entrypoint,
+      mode: policy.mode,
+      deny_list_operations: policy.denyListOperations,
+    },
+    identity: {
+      jwt: identity.jwt.map(printKey),
+      ...(identity.anonymous === undefined ? {} : { anonymous: { roles: identity.anonymous.roles } }),
+      accept_unknown_credentials: identity.acceptUnknownCredentials,
+      role_precedence: identity.rolePrecedence,
+    },
+    timeouts: {
+      connect: printDuration(timeouts.connect),
+      first_byte: printDuration(timeouts.firstByte),
+      idle: printDuration(timeouts.idle),
+      total: printDuration(timeouts.total),
+      headers: printDuration(timeouts.headers),
+      body: printDuration(timeouts.body),
+    },
+    limits: {
+      body: printSize(limits.body),
+      bodies_total: printSize(limits.bodiesTotal),
+      headers: printSize(limits.headers),
+      in_flight: limits.inFlight,
+    },
+    audit: { stdout: config.audit.stdout },
+    log: { level: config.log.level },
+  });
+  for (const [index, entry] of identity.jwt.entries()) {
+    const node = document.getIn(['identity', 'jwt', index]);
+    if (isMap(node)) node.commentBefore = ` ${describeKey(entry)}`;
+  }
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+function printKey(entry: JwtConfig): Record<string, unknown> {
+  return {
+    algorithm: entry.algorithm,
+    ...(entry.source === undefined ? {} : { [entry.source.member]: entry.source.value }),
+    ...(entry.kid === undefined ? {} : { kid: quoted(entry.kid) }),
+    issuer: quoted(entry.issuer),
+    audience: quoted(entry.audience),
+    ...(Object.keys(entry.claims).length === 0 ? {} : { claims: entry.claims }),
+    clock_tolerance: printDuration(entry.clockToleranceS * 1_000),
+  };
+}
+
+function quoted(text: string): Scalar {
+  const scalar = new Scalar(text);
+  scalar.type = Scalar.QUOTE_DOUBLE;
+  return scalar;
+}
+
+function describeKey({ key }: JwtConfig): string {
+  if (key.type === 'secret') return `secret: *** (${key.symmetricKeySize} bytes)`;
+  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
+  return `public key: ${key.asymmetricKeyType} ${namedCurve ?? `${modulusLength} bits`}`;
+}
+
+function printAddress({ host, port }: Config['listen']['data']): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function printDuration(ms: number): string {
+  return ms % 1_000 === 0 ? `${ms / 1_000}s` : `${ms}ms`;
+}
+
+function printSize(bytes: number): string {
+  if (bytes % 1_048_576 === 0) return `${bytes / 1_048_576}MiB`;
+  return bytes % 1_024 === 0 ? `${bytes / 1_024}KiB` : `${bytes}B`;
 }

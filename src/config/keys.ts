@@ -1,0 +1,132 @@
+import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
+import { resolve } from 'node:path';
+import type { JwtConfig } from '../types.ts';
+import type { Environment } from './environment.ts';
+import type { JwtKeyMembers } from './schema.ts';
+
+/** A key, or the member that is at fault and why. */
+export type LoadedKey =
+  | { readonly key: KeyObject; readonly source: NonNullable<JwtConfig['source']> }
+  | { readonly member: keyof JwtKeyMembers | undefined; readonly fault: string };
+
+const sourceMembers = ['secret_env', 'secret_file', 'public_key_file'] as const;
+
+/**
+ * Reads the key of one entry of `identity.jwt` and checks that it fits its algorithm.
+ *
+ * @param directory that a path of one of the file members is relative to
+ */
+export function loadKey(
+  entry: JwtKeyMembers,
+  directory: (member: keyof JwtKeyMembers) => string,
+  { env, readFile }: Pick<Environment, 'env' | 'readFile'>,
+): LoadedKey {
+  const named = sourceMembers.filter((member) => entry[member] !== undefined);
+  const [member] = named;
+  const secret = entry.algorithm.startsWith('HS');
+  const wanted = secret ? 'secret_env or secret_file' : 'public_key_file';
+  if (member === undefined) return { member: undefined, fault: `${entry.algorithm} needs a key: set ${wanted}` };
+  if (named.length > 1)
+    return { member: named[1], fault: `one key an entry; remove all but one of ${named.join(', ')}` };
+  if (secret === (member === 'public_key_file'))
+    return { member, fault: `does not go with ${entry.algorithm}; set ${wanted}` };
+
+  const value = entry[member] ?? '';
+  if (member === 'secret_env') {
+    const text = env[value];
+    if (text === undefined) return { member, fault: `the variable ${value} is not set` };
+    return { ...secretKey(Buffer.from(text), entry.algorithm, member), source: { member, value } };
+  }
+
+  const path = resolve(directory(member), value);
+  let bytes: Buffer;
+  try {
+    bytes = Buffer.from(readFile(path));
+  } catch (error) {
+    return { member, fault: `cannot read ${path}${errorCode(error)}` };
+  }
+  const loaded = secret
+    ? secretKey(withoutLineEnd(bytes), entry.algorithm, member)
+    : publicKey(bytes, entry.algorithm, member);
+  return { ...loaded, source: { member, value: path } };
+}
+
+type Checked = { readonly key: KeyObject } | { readonly member: keyof JwtKeyMembers; readonly fault: string };
+
+/** ` (ENOENT)`, of an error that the file system gave. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+}
+
+/** Editors and `echo` end a file with a line feed that its author doesn't count as part of the secret. */
+function withoutLineEnd(bytes: Buffer): Buffer {
+  const end = bytes.at(-1) === 0x0a ? (bytes.at(-2) === 0x0d ? -2 : -1) : bytes.length;
+  return bytes.subarray(0, end);
+}
+
+/** RFC 7518 section 3.2: a key of at least the size of the hash. */
+function secretKey(bytes: Buffer, algorithm: string, member: keyof JwtKeyMembers): Checked {
+  const needed = Number(algorithm.slice(2)) / 8;
+  if (bytes.length < needed) {
+    const command = `openssl rand -hex ${needed}`;
+    return {
+      member,
+      fault: `the secret has ${bytes.length} bytes; ${algorithm} needs at least ${needed}. Make one: ${command}`,
+    };
+  }
+  // Whoever has a public key, and that is anybody, could sign with it.
+  if (/-----BEGIN (PUBLIC KEY|RSA PUBLIC KEY|CERTIFICATE)-----/.test(bytes.toString('latin1'))) {
+    return { member, fault: `this is a public key and no secret; name an RS, PS or ES algorithm and public_key_file` };
+  }
+  return { key: createSecretKey(bytes) };
+}
+
+function publicKey(pem: Buffer, algorithm: JwtConfig['algorithm'], member: keyof JwtKeyMembers): Checked {
+  const text = pem.toString('latin1');
+  if (text.includes('PRIVATE KEY')) {
+    const command = 'openssl pkey -in PRIVATE.pem -pubout';
+    return { member, fault: `this is a private key, which has no place here. Take its public half: ${command}` };
+  }
+  const blocks = text.match(/-----BEGIN /g)?.length ?? 0;
+  if (blocks !== 1) return { member, fault: `must hold one public key or certificate in PEM; this holds ${blocks}` };
+  let key: KeyObject;
+  try {
+    key = createPublicKey(pem);
+  } catch {
+    return { member, fault: 'holds no public key or certificate in PEM that can be read' };
+  }
+  const misfit = misfitOf(key, algorithm);
+  return misfit === undefined ? { key } : { member, fault: misfit };
+}
+
+const curves: ReadonlyMap<string, string> = new Map([
+  ['ES256', 'prime256v1'],
+  ['ES384', 'secp384r1'],
+  ['ES512', 'secp521r1'],
+]);
+
+/**
+ * Why a public or private key can't be used with an algorithm: RFC 7518 section 3.3 and 3.5 (RSA of 2048 bits or more)
+ * and 3.4 (the curve of each ES algorithm); undefined if it can.
+ */
+export function misfitOf(key: KeyObject, algorithm: JwtConfig['algorithm']): string | undefined {
+  const type = key.asymmetricKeyType ?? 'unknown';
+  const details = key.asymmetricKeyDetails ?? {};
+  const curve = curves.get(algorithm);
+  if (curve !== undefined) {
+    if (type !== 'ec') return `${algorithm} needs a key on the curve ${curve}; this is one of type ${type}`;
+    if (details.namedCurve !== curve)
+      return `${algorithm} needs the curve ${curve}; this key is on ${details.namedCurve}`;
+    return undefined;
+  }
+  if (type !== 'rsa' && !(type === 'rsa-pss' && algorithm.startsWith('PS'))) {
+    return `${algorithm} needs an RSA key; this is one of type ${type}`;
+  }
+  const bits = details.modulusLength ?? 0;
+  if (bits < 2048) return `RSA keys need at least 2048 bits; this one has ${bits}`;
+  const hash = `sha${algorithm.slice(2)}`;
+  if (type === 'rsa-pss' && details.hashAlgorithm !== undefined && details.hashAlgorithm !== hash) {
+    return `this RSA-PSS key is bound to ${details.hashAlgorithm}; ${algorithm} needs ${hash}`;
+  }
+  return undefined;
+}
