@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+)
+
+type modules map[string]*ast.Module
+
+func isTest(file string) bool {
+	return strings.HasSuffix(file, "_test.rego")
+}
+
+// parse reads every module as Rego v1 and reports the faults of all of them.
+func parse(texts map[string]string) (modules, error) {
+	parsed := make(modules, len(texts))
+	var errs ast.Errors
+	for _, file := range slices.Sorted(maps.Keys(texts)) {
+		module, err := ast.ParseModuleWithOpts(file, texts[file], ast.ParserOptions{
+			RegoVersion:       ast.RegoV1,
+			ProcessAnnotation: true,
+		})
+		if err != nil {
+			more, ok := err.(ast.Errors)
+			if !ok {
+				more = ast.Errors{ast.NewError(ast.ParseErr, ast.NewLocation(nil, file, 1, 1), "%v", err)}
+			}
+			errs = append(errs, more...)
+			continue
+		}
+		parsed[file] = module
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return parsed, nil
+}
+
+func (m modules) withoutTests() modules {
+	kept := modules{}
+	for file, module := range m {
+		if !isTest(file) {
+			kept[file] = module
+		}
+	}
+	return kept
+}
+
+// sorted orders the modules by file, so that no result depends on the order of a map.
+func (m modules) sorted() []*ast.Module {
+	out := make([]*ast.Module, 0, len(m))
+	for _, file := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, m[file])
+	}
+	return out
+}
+
+func store(data map[string]any) storage.Store {
+	if data == nil {
+		data = map[string]any{}
+	}
+	return inmem.NewFromObject(data)
+}
+
+// newCompiler reports every fault instead of the first ten, and a rule that hides a base document as one.
+func newCompiler(data map[string]any) (*ast.Compiler, func(), error) {
+	ctx := context.Background()
+	s := store(data)
+	txn, err := s.NewTransaction(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	compiler := ast.NewCompiler().
+		SetErrorLimit(0).
+		WithDefaultRegoVersion(ast.RegoV1).
+		WithPathConflictsCheck(storage.NonEmpty(ctx, s, txn))
+	return compiler, func() { s.Abort(ctx, txn) }, nil
+}
+
+func compileModules(m modules, data map[string]any) (*ast.Compiler, error) {
+	compiler, done, err := newCompiler(data)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	compiler.Compile(m)
+	if compiler.Failed() {
+		return nil, compiler.Errors
+	}
+	return compiler, nil
+}
