@@ -1,0 +1,166 @@
+# METADATA
+# title: Grants
+# description: >-
+#   What the caller's roles grant, read from data.ollama.roles. A package of its own because rules beside allow and deny
+#   would be evaluated and returned with every decision. Of the input it reads operation, principal and model_refs, all of
+#   them without content; not agent_role, because a caller with several roles and no such claim would then be refused.
+# schemas:
+#   - input: schema.input
+package ollama.grants
+
+# METADATA
+# title: Operations that use what is there
+# description: >-
+#   What a role's "operations" can cover. Everything else is management, an operation of a later version included, so that
+#   no "*" written today covers it.
+use_operations := {"root", "version", "models.list", "models.show", "chat", "generate", "embed"}
+
+# METADATA
+# title: Operations without a model
+# description: Every other operation must name at least one model.
+modelless_operations := {"root", "version", "models.list", "blobs.check", "blobs.create"}
+
+# METADATA
+# title: The operation uses what is there
+uses if input.operation in use_operations
+
+# METADATA
+# title: A role of the caller covers the operation
+operation_granted if {
+	some role in input.principal.roles
+	_covers_operation(role)
+}
+
+# METADATA
+# scope: document
+# title: The models of the request are covered
+# description: Each of them, by a role that covers the operation.
+models_granted if {
+	names_models
+	every ref in input.model_refs {
+		model_granted(ref)
+	}
+}
+
+models_granted if {
+	names_models
+	not input.model_refs
+}
+
+# METADATA
+# scope: document
+# title: The request names the models that its operation needs
+# description: At least one, or none for an operation that needs none.
+names_models if {
+	is_array(input.model_refs)
+	count(input.model_refs) > 0
+}
+
+names_models if {
+	input.operation in modelless_operations
+	input.model_refs == []
+}
+
+names_models if {
+	input.operation in modelless_operations
+	not input.model_refs
+}
+
+# METADATA
+# title: A role that covers the operation covers the model
+model_granted(ref) if {
+	some role in input.principal.roles
+	_covers_operation(role)
+	_covers_model(role, ref)
+}
+
+# METADATA
+# scope: document
+# title: The model's name for people and globs
+# description: Ollama's own host and namespace are left out, as is the tag "latest".
+default model_name(_) := "(unnamed)"
+
+model_name(ref) := _path(ref) if {
+	ref.tag == "latest"
+} else := concat(":", [_path(ref), ref.tag])
+
+# METADATA
+# scope: document
+# title: The operation for people
+default operation_name := "(none)"
+
+operation_name := input.operation if is_string(input.operation)
+
+# METADATA
+# title: The caller's roles
+roles contains role if {
+	some role in input.principal.roles
+	is_string(role)
+}
+
+# METADATA
+# title: Those of the caller's roles that data.ollama.roles defines
+known_roles contains role if {
+	some role in roles
+	data.ollama.roles[role]
+}
+
+# METADATA
+# title: The caller's roles for people
+role_list := concat(", ", roles)
+
+_covers_operation(role) if {
+	uses
+	_lists(data.ollama.roles[role].operations, input.operation)
+}
+
+_covers_operation(role) if {
+	not uses
+	input.operation in data.ollama.roles[role].management
+}
+
+_covers_model(role, ref) if {
+	ref.source == "local"
+	_matches(data.ollama.roles[role].models, ref)
+}
+
+_covers_model(role, ref) if {
+	ref.source == "cloud"
+	_matches(data.ollama.roles[role].cloud_models, ref)
+}
+
+_lists(names, _) if "*" in names
+
+_lists(names, name) if name in names
+
+_matches(patterns, _) if "*" in patterns
+
+_matches(patterns, ref) if {
+	not "*" in patterns
+	path := _path(ref)
+	tagged := concat(":", [path, ref.tag])
+	some pattern in patterns
+	_glob(pattern, _subject(pattern, path, tagged))
+}
+
+# The tag "latest" is matched by globs that name a tag, and otherwise left out, as Ollama lets people leave it out.
+_subject(pattern, path, tagged) := path if {
+	endswith(tagged, ":latest")
+	not contains(pattern, ":")
+} else := tagged
+
+_glob(pattern, name) if pattern == name
+
+# glob.match costs more than a whole decision without it: so only where the text before the first "*" fits.
+_glob(pattern, name) if {
+	contains(pattern, "*")
+	startswith(name, split(pattern, "*")[0])
+	glob.match(pattern, ["/"], name)
+}
+
+_path(ref) := ref.name if {
+	ref.host == "registry.ollama.ai"
+	ref.namespace == "library"
+} else := concat("/", [ref.namespace, ref.name]) if {
+	ref.host == "registry.ollama.ai"
+} else := concat("/", [ref.host, ref.namespace, ref.name])
