@@ -44,6 +44,7 @@ export const errorTable = {
   lone_surrogate: { status: 400, message: 'The body escapes half of a surrogate pair.' },
   trailing_data: { status: 400, message: 'There is data after the JSON value.' },
   too_deep: { status: 400, message: 'The body is nested deeper than 64 levels.' },
+  too_complex: { status: 400, message: 'The body has too many members and elements.' },
   not_an_object: { status: 400, message: 'The body must be a JSON object.' },
   duplicate_member: { status: 400, message: 'A member stands twice in one object.' },
   ambiguous_member: { status: 400, message: 'A member differs from a known one only by case. Write it as documented.' },

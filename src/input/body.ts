@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { RequestError } from '../errors.ts';
 
 /** Bounds the bytes of all bodies held at once (`limits.bodies_total`). */
 export interface BodyBudget {
@@ -23,14 +24,116 @@ export interface ReceivedBody {
   release(): void;
 }
 
-export function createBodyBudget(_totalBytes: number): BodyBudget {
-  throw new Error('not yet');
+export function createBodyBudget(totalBytes: number): BodyBudget {
+  let held = 0;
+  return {
+    get held() {
+      return held;
+    },
+    take(bytes) {
+      if (held + bytes > totalBytes) return false;
+      held += bytes;
+      return true;
+    },
+    give(bytes) {
+      held -= bytes;
+    },
+  };
 }
 
 /**
+ * Reads a body whole. Memory is charged as bytes come, not as they are announced: a caller that announces much and sends
+ * nothing takes no room from others.
+ *
  * @throws RequestError (rejects) `body_too_large`, `overloaded`, `request_timeout`, `client_closed_request`. The rest of the
- *   body is then unread: answer with `Connection: close`.
+ *   body is then unread and the socket still open: answer with `Connection: close`.
  */
-export function readBody(_request: IncomingMessage, _limits: BodyLimits): Promise<ReceivedBody> {
-  throw new Error('not yet');
+export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<ReceivedBody> {
+  const header = request.headers['content-length'];
+  const announced = header === undefined ? undefined : Number(header);
+  if (announced !== undefined && announced > limits.maxBytes) return Promise.reject(tooLarge(limits));
+  // A client that left while something else was awaited: its events are over and would never come.
+  if (request.destroyed) return Promise.reject(new RequestError('client_closed_request'));
+
+  return new Promise((resolve, reject) => {
+    const collected = createCollector(announced, limits);
+    const timer =
+      limits.timeoutMs > 0 ? setTimeout(() => fail(new RequestError('request_timeout')), limits.timeoutMs) : undefined;
+
+    function stop(): void {
+      clearTimeout(timer);
+      request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
+    }
+    function fail(error: unknown): void {
+      stop();
+      request.pause();
+      collected.release();
+      reject(error);
+    }
+    function onData(chunk: Buffer): void {
+      try {
+        collected.add(chunk);
+      } catch (error) {
+        fail(error);
+      }
+    }
+    function onEnd(): void {
+      stop();
+      resolve({ bytes: collected.bytes(), release: collected.release });
+    }
+    function onGone(): void {
+      fail(new RequestError('client_closed_request'));
+    }
+    request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
+  });
+}
+
+const firstCapacity = 16 * 1024;
+
+/**
+ * Copies chunks into one growing buffer, so that a body sent a byte at a time costs no more than another; only a body that
+ * comes whole in one chunk is kept as it came.
+ */
+function createCollector(announced: number | undefined, limits: BodyLimits) {
+  let buffer: Buffer = Buffer.alloc(0);
+  let length = 0;
+  let charged = 0;
+
+  function reserve(capacity: number): void {
+    if (!limits.budget.take(capacity - charged)) throw new RequestError('overloaded');
+    charged = capacity;
+  }
+
+  return {
+    add(chunk: Buffer): void {
+      const needed = length + chunk.length;
+      if (needed > limits.maxBytes) throw tooLarge(limits);
+      if (length === 0 && chunk.length === announced) {
+        reserve(needed);
+        buffer = chunk;
+      } else {
+        if (needed > buffer.length) {
+          const capacity = Math.max(
+            needed,
+            Math.min(Math.max(firstCapacity, 2 * buffer.length), announced ?? Infinity),
+          );
+          reserve(capacity);
+          const larger = Buffer.allocUnsafeSlow(capacity);
+          buffer.copy(larger, 0, 0, length);
+          buffer = larger;
+        }
+        chunk.copy(buffer, length);
+      }
+      length = needed;
+    },
+    bytes: () => buffer.subarray(0, length),
+    release(): void {
+      limits.budget.give(charged);
+      charged = 0;
+    },
+  };
+}
+
+function tooLarge(limits: BodyLimits): RequestError {
+  return new RequestError('body_too_large', `The body is larger than limits.body (${limits.maxBytes} bytes).`);
 }

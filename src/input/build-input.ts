@@ -1,5 +1,8 @@
 import type { InputNeeds, PolicyInput, Principal } from '../types.ts';
+import { resolveAgentRole } from './agent-role.ts';
 import type { Asked } from './ask/asked.ts';
+import { readCallerHeaders } from './caller-headers.ts';
+import { shortName } from './model-name.ts';
 import type { Route } from './routes.ts';
 
 /** All that the input document is made of; values only. */
@@ -13,12 +16,81 @@ export interface InputFacts {
   readonly asked: Asked | undefined;
   readonly clientIp: string;
   readonly rawHeaders: readonly string[];
+  /** Unix time in nanoseconds. */
   readonly nowNs: number;
   /** `identity.role_precedence`. */
   readonly rolePrecedence: readonly string[];
 }
 
-/** @throws RequestError `ambiguous_agent_role`, `invalid_member` (metadata given twice) */
-export function buildInput(_facts: InputFacts, _needs: InputNeeds): PolicyInput {
-  throw new Error('not yet');
+/**
+ * Builds the document that policy is asked about (`policies/schemas/input.json`). Pure. Members are always in this order,
+ * and absent rather than null. The caller's text is there only if the policy reads the member that holds it.
+ *
+ * @throws RequestError `ambiguous_agent_role`, `invalid_member` (metadata given twice)
+ */
+export function buildInput(facts: InputFacts, needs: InputNeeds): PolicyInput {
+  const { route, principal, asked } = facts;
+  const agentRole = resolveAgentRole(principal, facts.rolePrecedence, needs);
+  const headers = readCallerHeaders(facts.rawHeaders, asked?.metadata);
+  const model = asked === undefined ? undefined : shortName(asked.model);
+  return {
+    version: 1,
+    phase: 'request',
+    request_id: facts.requestId,
+    decision_id: facts.decisionId,
+    api: route.api,
+    operation: route.operation,
+    method: facts.method,
+    path: route.path,
+    principal: {
+      id: principal.id,
+      kind: principal.kind,
+      roles: principal.roles,
+      permissions: principal.permissions,
+      ...(principal.tenant !== undefined && { tenant: principal.tenant }),
+      claims: principal.claims,
+    },
+    ...(agentRole !== undefined && { agent_role: agentRole }),
+    ...(asked !== undefined && askedMembers(asked, needs)),
+    ...(model !== undefined && { model }),
+    ...(headers.metadata !== undefined && { metadata: headers.metadata }),
+    client: { ip: facts.clientIp, ...(headers.userAgent !== undefined && { user_agent: headers.userAgent }) },
+    now_ns: facts.nowNs,
+    mcp_server: 'ollama-proxy',
+    tool_name: 'ollama-api',
+    action: facts.method,
+    resource: model === undefined ? 'ollama' : `ollama/${model}`,
+    llm_action: route.llmAction,
+  };
+}
+
+function askedMembers(asked: Asked, needs: InputNeeds): Partial<PolicyInput> {
+  return {
+    model_ref: asked.model,
+    model_refs: [{ ...asked.model, part: 'model' }],
+    stream: asked.stream,
+    has_tools: asked.hasTools,
+    ...(asked.hasTools && { tools: asked.toolNames }),
+    has_system_prompt: asked.hasSystemPrompt,
+    has_template: asked.hasTemplate,
+    raw: asked.raw,
+    has_context: asked.hasContext,
+    debug: asked.debug,
+    message_count: asked.messageCount,
+    has_images: asked.imageCount > 0,
+    image_count: asked.imageCount,
+    prompt_bytes: asked.promptBytes,
+    estimated_tokens: asked.estimatedTokens,
+    ...(asked.options !== undefined && { options: asked.options }),
+    ...(asked.keepAlive !== undefined && { keep_alive: asked.keepAlive }),
+    ...(asked.format !== undefined && { format: asked.format }),
+    ...(asked.maxTokens !== undefined && { max_tokens: asked.maxTokens }),
+    ...contentMembers(asked, needs),
+  };
+}
+
+function contentMembers(asked: Asked, needs: InputNeeds): Asked['content'] {
+  if (needs.all) return asked.content;
+  const read = Object.entries(asked.content).filter(([name]) => needs.members.has(name));
+  return Object.fromEntries(read);
 }

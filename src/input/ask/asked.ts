@@ -1,14 +1,14 @@
 import type { ModelRef } from '../../types.ts';
 
-/** What a body asks for, its dialect taken away; `undefined` for what this kind of request doesn't have. */
+/** What a body asks for, its dialect taken away. */
 export interface Asked {
   readonly model: ModelRef;
   /** What Ollama will do, its default applied. */
   readonly stream: boolean;
-  /** `stream_options.include_usage` as the caller sent it (v1 only): whether the caller sees the usage chunk. */
+  /** `stream_options.include_usage` as the caller sent it (v1 only): whether the caller is to see the usage chunk. */
   readonly includeUsage: boolean;
-  readonly hasTools: boolean;
   readonly toolNames: readonly string[];
+  readonly hasTools: boolean;
   readonly hasSystemPrompt: boolean;
   readonly hasTemplate: boolean;
   readonly raw: boolean;
@@ -16,12 +16,19 @@ export interface Asked {
   readonly debug: boolean;
   readonly messageCount: number;
   readonly imageCount: number;
-  /** UTF-8 bytes of all the text that goes into the prompt. */
+  /**
+   * UTF-8 bytes of the text that the caller adds to the prompt: contents, thinking, prompt, suffix, system, template, names
+   * and arguments of tool calls, and the tools as JSON. Images are not text.
+   */
   readonly promptBytes: number;
+  /** Four bytes a token, as is usual for English, and one for each id of `context`; rounded up. Not what a tokenizer says. */
   readonly estimatedTokens: number;
   readonly options: Readonly<Record<string, unknown>> | undefined;
+  /** As it came; undefined where it is not there, null, or ignored on this route. */
   readonly keepAlive: unknown;
+  /** `"json"` or a JSON Schema, as Ollama's own dialect has it. */
   readonly format: unknown;
+  /** The limit that Ollama will apply, undefined if none. */
   readonly maxTokens: number | undefined;
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
   /** The members that hold the caller's text, as they came. */
@@ -29,3 +36,7 @@ export interface Asked {
 }
 
 export type ContentMember = 'messages' | 'prompt' | 'system' | 'suffix' | 'template';
+
+export function estimateTokens(promptBytes: number, contextIds = 0): number {
+  return Math.ceil(promptBytes / 4) + contextIds;
+}

@@ -1,4 +1,5 @@
 import type { GuardedJson } from './guard.ts';
+import { byte, isSpace, skipSpace, skipString } from './strings.ts';
 
 /** Offsets into the guarded bytes; each end is behind the last byte. */
 export interface MemberRange {
@@ -11,11 +12,55 @@ export interface MemberRange {
 }
 
 /**
- * Where a member stands in the bytes, for splices.
+ * Where a member stands in the bytes, for splices. Relies on the guard: the bytes are well-formed, no key stands twice.
  *
  * @param path names from the top, such as `['stream_options', 'include_usage']`
  * @returns undefined where there is no such member, or a step on the way is not an object
  */
-export function locateMember(_json: GuardedJson, _path: readonly string[]): MemberRange | undefined {
-  throw new Error('not yet');
+export function locateMember(json: GuardedJson, path: readonly string[]): MemberRange | undefined {
+  let range: MemberRange | undefined;
+  for (const name of path) {
+    const object = range === undefined ? json.start : range.start;
+    if (json.bytes[object] !== byte.openBrace) return undefined;
+    range = findMember(json.bytes, object, name);
+    if (range === undefined) return undefined;
+  }
+  return range;
+}
+
+function findMember(bytes: Buffer, object: number, name: string): MemberRange | undefined {
+  let at = skipSpace(bytes, object + 1);
+  while (bytes[at] === byte.quote) {
+    const keyStart = at;
+    const keyEnd = skipString(bytes, keyStart + 1);
+    const start = skipSpace(bytes, skipSpace(bytes, keyEnd) + 1);
+    const end = skipValue(bytes, start);
+    if (JSON.parse(bytes.toString('utf8', keyStart, keyEnd)) === name) return { keyStart, start, end };
+    const next = skipSpace(bytes, end);
+    if (bytes[next] !== byte.comma) return undefined;
+    at = skipSpace(bytes, next + 1);
+  }
+  return undefined;
+}
+
+function skipValue(bytes: Buffer, start: number): number {
+  let depth = 0;
+  let at = start;
+  for (;;) {
+    const here = bytes[at];
+    if (here === byte.quote) {
+      at = skipString(bytes, at + 1);
+      if (depth === 0) return at;
+    } else if (here === byte.openBrace || here === byte.openBracket) {
+      depth++;
+      at++;
+    } else if (here === byte.closeBrace || here === byte.closeBracket) {
+      if (depth === 0) return at;
+      at++;
+      if (--depth === 0) return at;
+    } else {
+      if (depth === 0 && (here === byte.comma || isSpace(here) || here === undefined)) return at;
+      at++;
+    }
+  }
 }

@@ -1,0 +1,73 @@
+import { RequestError } from '../../errors.ts';
+import { byte, skipSpace, skipString } from './strings.ts';
+
+const maxDepth = 64;
+
+/**
+ * Bounds the work that a body can make: an element is counted once, a member, an array or an object ten times. A body of
+ * this weight takes some tens of milliseconds to parse; Ollama's longest honest arrays are token ids (`context`).
+ */
+const maxWeight = 1_000_000;
+
+export interface Structure {
+  /** Offset of the opening brace. */
+  readonly start: number;
+  /** Offset behind the closing brace. */
+  readonly end: number;
+  /** Colons outside of strings: one for each member at any depth, also for those that a parser would overwrite. */
+  readonly colons: number;
+}
+
+/**
+ * Walks the bytes of a JSON object from bracket to bracket, jumping over strings. It says nothing about the grammar between
+ * the brackets, that is for `JSON.parse`, but bounds what `JSON.parse` is given.
+ *
+ * @throws RequestError `missing_body`, `not_an_object`, `invalid_json`, `trailing_data`, `too_deep`, `too_complex`
+ */
+export function scanStructure(bytes: Buffer): Structure {
+  const start = skipSpace(bytes, 0);
+  if (start === bytes.length) throw new RequestError('missing_body');
+  if (bytes[start] !== byte.openBrace) throw refuseOther(bytes);
+
+  let at = start;
+  let depth = 0;
+  let colons = 0;
+  let containers = 0;
+  let commas = 0;
+  do {
+    switch (bytes[at++]) {
+      case byte.quote:
+        at = skipString(bytes, at);
+        if (at === -1) throw new RequestError('invalid_json');
+        break;
+      case byte.colon:
+        colons++;
+        break;
+      case byte.comma:
+        commas++;
+        break;
+      case byte.openBrace:
+      case byte.openBracket:
+        containers++;
+        if (++depth > maxDepth) throw new RequestError('too_deep');
+        break;
+      case byte.closeBrace:
+      case byte.closeBracket:
+        depth--;
+        break;
+      case undefined:
+        throw new RequestError('invalid_json', 'The body ends before its JSON value does.');
+    }
+  } while (depth > 0);
+
+  if (commas + 10 * (colons + containers) > maxWeight) throw new RequestError('too_complex');
+  if (skipSpace(bytes, at) !== bytes.length) throw new RequestError('trailing_data');
+  return { start, end: at, colons };
+}
+
+/** What doesn't begin with a brace is no object; whether it is JSON decides only about the words. */
+function refuseOther(bytes: Buffer): RequestError {
+  const first = bytes[skipSpace(bytes, 0)] ?? 0;
+  const beginsValue = '["-0123456789tfn'.includes(String.fromCharCode(first));
+  return new RequestError(beginsValue ? 'not_an_object' : 'invalid_json');
+}
