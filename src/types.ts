@@ -210,6 +210,16 @@ export interface AuditEvent {
   readonly input?: Readonly<Record<string, unknown>>;
 }
 
+/** Times of a request that metrics want and the audit event does not carry, in seconds. */
+export interface Measures {
+  readonly durationS: number;
+  /** Until the first byte of the answer. */
+  readonly firstByteS: number | undefined;
+  readonly decisionS: number | undefined;
+  /** What the sidecar added before the upstream was asked, the wait for the caller's body left out. */
+  readonly overheadS: number | undefined;
+}
+
 /** A named change to the judged bytes: `bytes` stand in for `[start, end)`. */
 export interface Splice {
   readonly name: string;

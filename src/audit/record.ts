@@ -1,0 +1,184 @@
+/**
+ * The record of one request: told of what happens in the order in which it happens, it makes exactly one audit event when
+ * the request ends, however it ends. It holds what it is told and decides nothing.
+ */
+import type { ErrorCode } from '../errors.ts';
+import type {
+  Api,
+  AuditEvent,
+  Decision,
+  Measures,
+  Operation,
+  Outcome,
+  PolicyInput,
+  Principal,
+  Usage,
+} from '../types.ts';
+
+/** How a request ended. */
+export interface Exit {
+  readonly outcome: Outcome;
+  /** The status that was answered; 499 where the client left before there was one. */
+  readonly status: number;
+  /** Why the sidecar refused or cut it. */
+  readonly error?: ErrorCode | undefined;
+  /** `unknown`: an answer that should have said; undefined: nothing that has counts. */
+  readonly usage?: Usage | 'unknown' | undefined;
+  readonly finishReason?: string | undefined;
+}
+
+/** Told once of every request. What it throws is not the request's business; it has to count its own failures. */
+export type RecordObserver = (event: AuditEvent, measures: Measures) => void;
+
+export interface RequestStart {
+  readonly requestId: string;
+  readonly api: Api;
+  /** As HTTP's parser knows it, so one of a fixed set. */
+  readonly method: string;
+}
+
+export interface RequestRecord {
+  identified(principal: Principal): void;
+  routed(route: { readonly api: Api; readonly operation: Operation; readonly path: string }): void;
+  /** The caller's body is here; the wait for it ends. */
+  received(): void;
+  asked(input: PolicyInput): void;
+  decided(decision: Decision): void;
+  /** Handed to the upstream, with the names of what was spliced into the judged bytes. */
+  forwarded(target: string, changes: readonly string[]): void;
+  firstByte(): void;
+  /** Makes the event; a second call does nothing. */
+  finish(exit: Exit): void;
+}
+
+export interface RecorderOptions {
+  readonly observers: readonly RecordObserver[];
+  /** Codes that the policy declares; where it reads content, no other text of the policy's is recorded. */
+  readonly declaredCodes: () => ReadonlySet<string>;
+  /** Where the policy reads content, what it writes may hold content. */
+  readonly readsContent: () => boolean;
+  /** The input as it may be recorded. */
+  readonly withoutContent: (input: PolicyInput) => Readonly<Record<string, unknown>>;
+  readonly now?: () => Date;
+}
+
+export type Recorder = (start: RequestStart) => RequestRecord;
+
+export function createRecorder(options: RecorderOptions): Recorder {
+  const now = options.now ?? (() => new Date());
+
+  return function begin(start) {
+    const time = now().toISOString();
+    const startedMs = performance.now();
+    let waitedFromMs: number | undefined;
+    let waitedMs = 0;
+    let principal: Principal | undefined;
+    let route: { readonly api: Api; readonly operation: Operation; readonly path: string } | undefined;
+    let input: PolicyInput | undefined;
+    let decision: Decision | undefined;
+    let target: string | undefined;
+    let changes: readonly string[] | undefined;
+    let forwardedMs: number | undefined;
+    let firstByteMs: number | undefined;
+    let finished = false;
+
+    return {
+      identified(value) {
+        principal = value;
+      },
+      routed(value) {
+        route = value;
+        waitedFromMs = performance.now();
+      },
+      received() {
+        waitedMs = performance.now() - (waitedFromMs ?? startedMs);
+      },
+      asked(value) {
+        input = value;
+      },
+      decided(value) {
+        decision = value;
+      },
+      forwarded(targetId, spliced) {
+        target = targetId;
+        changes = spliced;
+        forwardedMs = performance.now();
+      },
+      firstByte() {
+        firstByteMs ??= performance.now();
+      },
+      finish(exit) {
+        if (finished) return;
+        finished = true;
+        const endedMs = performance.now();
+        const event: AuditEvent = {
+          event: 'audit',
+          time,
+          request_id: start.requestId,
+          ...(input && { decision_id: input.decision_id }),
+          ...(principal && { principal: principal.id }),
+          ...(input?.agent_role !== undefined && { agent_role: input.agent_role }),
+          ...(principal?.tenant !== undefined && { tenant: principal.tenant }),
+          api: route?.api ?? start.api,
+          ...(route && { operation: route.operation }),
+          method: start.method,
+          ...(route && { path: route.path }),
+          ...(input?.model !== undefined && { model: input.model }),
+          ...(target !== undefined && { target }),
+          ...(input?.has_system_prompt !== undefined && { has_system_prompt: input.has_system_prompt }),
+          ...(input?.has_tools !== undefined && { has_tools: input.has_tools }),
+          ...(input?.message_count !== undefined && { message_count: input.message_count }),
+          ...(input?.stream !== undefined && { stream: input.stream }),
+          policy_result: decision?.result ?? 'none',
+          reasons: decision === undefined ? [] : recordReasons(decision),
+          ...(decision && { engine: decision.engine, revision: decision.revision }),
+          ...(changes !== undefined && changes.length > 0 && { changes }),
+          status: exit.status,
+          ...(exit.error !== undefined && { error: exit.error }),
+          ...describeUsage(exit.usage),
+          ...(exit.finishReason !== undefined && { finish_reason: exit.finishReason }),
+          ...(firstByteMs !== undefined && { time_to_first_token_ms: roundMs(firstByteMs - startedMs) }),
+          duration_ms: roundMs(endedMs - startedMs),
+          outcome: exit.outcome,
+          tool_name: 'ollama-api',
+          mcp_server: 'ollama-proxy',
+          action: start.method,
+          provider: 'ollama',
+          ...(decision?.dynamicMetadata !== undefined &&
+            !options.readsContent() && { dynamic_metadata: decision.dynamicMetadata }),
+          ...(input && { input: options.withoutContent(input) }),
+        };
+        const measures: Measures = {
+          durationS: (endedMs - startedMs) / 1000,
+          firstByteS: firstByteMs === undefined ? undefined : (firstByteMs - startedMs) / 1000,
+          decisionS: decision === undefined ? undefined : decision.durationNs / 1e9,
+          overheadS: forwardedMs === undefined ? undefined : (forwardedMs - startedMs - waitedMs) / 1000,
+        };
+        for (const observe of options.observers) observe(event, measures);
+      },
+    };
+  };
+
+  function recordReasons(decision: Decision): readonly string[] {
+    if (!options.readsContent()) return decision.reasons.map(({ code }) => code);
+    const declared = options.declaredCodes();
+    return decision.reasons.map(({ code }) => (declared.has(code) ? code : 'policy_denied'));
+  }
+}
+
+function describeUsage(
+  usage: Usage | 'unknown' | undefined,
+): Pick<AuditEvent, 'usage' | 'input_tokens' | 'output_tokens'> {
+  if (usage === undefined) return { usage: 'none' };
+  if (usage === 'unknown') return { usage: 'unknown' };
+  return {
+    usage: 'known',
+    ...(usage.inputTokens !== undefined && { input_tokens: usage.inputTokens }),
+    ...(usage.outputTokens !== undefined && { output_tokens: usage.outputTokens }),
+  };
+}
+
+/** To the microsecond: more digits would only be noise in each line. */
+function roundMs(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

@@ -1,0 +1,283 @@
+/**
+ * The way of a request, from top to bottom. This file alone knows the order of the stages; no stage knows another. Every
+ * way out of it reaches `record.finish` exactly once.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import type { Exit, Recorder } from '../audit/record.ts';
+import type { Decide } from '../decision/decide.ts';
+import { RequestError } from '../errors.ts';
+import type { Identify } from '../identity/identify.ts';
+import type { Asked } from '../input/ask/asked.ts';
+import { readAsked } from '../input/ask/read.ts';
+import { type BodyBudget, readBody } from '../input/body.ts';
+import { buildInput } from '../input/build-input.ts';
+import { type GuardedJson, guardJson } from '../input/guard/guard.ts';
+import { knownMembers } from '../input/guard/known-members.ts';
+import { locateMember } from '../input/guard/locate.ts';
+import { checkHead, checkNoBody } from '../input/head.ts';
+import { guessApi, matchRoute, type Route } from '../input/routes.ts';
+import { parseTarget, type Target } from '../input/target.ts';
+import { deliver } from '../stream/deliver.ts';
+import { createUsageHider } from '../stream/hide-usage.ts';
+import { spliceIncludeUsage } from '../stream/include-usage.ts';
+import { createTap, readFraming } from '../stream/tap.ts';
+import type { Config, Decision, InputNeeds } from '../types.ts';
+import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
+import type { Upstream } from '../upstream/proxy.ts';
+import { answerDenial, answerError, renderErrorFrame, sendAnswer } from './answer.ts';
+import { applySplices } from './splice.ts';
+
+export interface PipelineParts {
+  readonly config: Config;
+  readonly identify: Identify;
+  readonly decide: Decide;
+  /** Which members of the input the policy that decides now reads. */
+  readonly reads: () => InputNeeds;
+  readonly upstream: Upstream;
+  readonly bodies: BodyBudget;
+  readonly record: Recorder;
+  /** Added to every answer; empty but for the quick start with its practice upstream. */
+  readonly extraHeaders: Readonly<Record<string, string>>;
+  /** Why HTTP's parser gave this socket up, if it did: the request that was being read then ended because of it. */
+  readonly socketFault: (request: IncomingMessage) => RequestError | undefined;
+  readonly onInternalError: (error: unknown, requestId: string) => void;
+  readonly onStart: () => void;
+  readonly onEnd: () => void;
+}
+
+export interface Pipeline {
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** Requests that have not ended. */
+  inFlight(): number;
+}
+
+/** Ids of the caller's that may stand in logs and go to the upstream. */
+const requestIdPattern = /^[\w.:-]{1,128}$/;
+/** How long the rest of a refused body is read and thrown away, so that the caller can read why it was refused, ms. */
+const lingerMs = 2000;
+
+export function createPipeline(parts: PipelineParts): Pipeline {
+  const { config, upstream } = parts;
+  const headRules = {
+    allowedOrigins: [],
+    hosts: config.identity.anonymous === undefined ? undefined : config.listen.hosts,
+  };
+  let inFlight = 0;
+
+  return { handle, inFlight: () => inFlight };
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const ids: Record<string, string> = { 'x-request-id': readRequestId(request), ...parts.extraHeaders };
+    const requestId = ids['x-request-id'] ?? '';
+    const method = request.method ?? '';
+    let api = guessApi(request.url ?? '');
+    const record = parts.record({ requestId, api, method });
+    inFlight += 1;
+    parts.onStart();
+    let exit: Exit;
+    try {
+      exit = await walk();
+    } catch (error) {
+      exit = refuse(error);
+    }
+    record.finish(exit);
+    inFlight -= 1;
+    parts.onEnd();
+
+    async function walk(): Promise<Exit> {
+      if (inFlight > config.limits.inFlight)
+        throw new RequestError('overloaded', undefined, { headers: { 'retry-after': '1' } });
+      checkHead(request, headRules);
+      const target = parseTarget(request.url ?? '', config.prefixes);
+      const principal = parts.identify(request.rawHeaders);
+      record.identified(principal);
+      const route = matchRoute(method, target.path);
+      api = route.api;
+      record.routed(route);
+
+      const body = await receive(route);
+      try {
+        const guarded = route.request && body && guardJson(body.bytes, knownMembers[route.request]);
+        const asked = route.request && guarded && readAsked(route.request, guarded.value);
+        const decisionId = randomUUID();
+        const input = buildInput(
+          {
+            requestId,
+            decisionId,
+            route,
+            method,
+            principal,
+            asked,
+            clientIp: request.socket.remoteAddress ?? '',
+            rawHeaders: request.rawHeaders,
+            nowNs: Date.now() * 1e6,
+            rolePrecedence: config.identity.rolePrecedence,
+          },
+          parts.reads(),
+        );
+        record.asked(input);
+        ids['x-opallama-decision-id'] = decisionId;
+
+        const decision = await parts.decide(input);
+        record.decided(decision);
+        if (!decision.allowed) {
+          sendAnswer(response, answerDenial(api, decision), ids);
+          return { outcome: decision.result === 'error' ? 'error' : 'denied', status: decision.httpStatus };
+        }
+        return await forward({ target, route, guarded, asked, decision });
+      } finally {
+        body?.release();
+      }
+    }
+
+    async function receive(route: Route): Promise<{ bytes: Buffer; release(): void } | undefined> {
+      if (route.request === undefined) {
+        checkNoBody(request);
+        record.received();
+        return undefined;
+      }
+      if (request.headers.expect !== undefined) response.writeContinue();
+      const body = await readBody(request, {
+        maxBytes: config.limits.body,
+        timeoutMs: config.timeouts.body,
+        budget: parts.bodies,
+      });
+      record.received();
+      return body;
+    }
+
+    async function forward(judged: Judged): Promise<Exit> {
+      const { bytes, changes } = prepareBody(judged);
+      const exchange = upstream.send({
+        method,
+        path: judged.target.path + judged.target.query,
+        headers: buildRequestHeaders(request.headers, {
+          host: upstream.host,
+          requestId,
+          body: bytes,
+          set: judged.decision.headers,
+          remove: judged.decision.requestHeadersToRemove,
+        }),
+        body: bytes,
+        socket: request.socket,
+      });
+      record.forwarded(upstream.id, changes);
+      // Ollama stops to generate when its client is gone, so it has to hear of it at once.
+      let clientLeft = response.destroyed;
+      const onClose = (): void => {
+        clientLeft = !response.writableFinished;
+        if (clientLeft) exchange.abandon();
+      };
+      response.once('close', onClose);
+      if (clientLeft) exchange.abandon();
+
+      let source: IncomingMessage;
+      try {
+        source = await exchange.answer;
+      } catch (error) {
+        if (clientLeft) throw new RequestError('client_closed_request');
+        throw error;
+      }
+      return await stream(source, judged, changes.length > 0);
+    }
+
+    async function stream(source: IncomingMessage, judged: Judged, hideUsage: boolean): Promise<Exit> {
+      const status = source.statusCode ?? 502;
+      const framing = readFraming(source.headers['content-type']);
+      // Routes that run a model say what it took; errors and lists don't.
+      const tap =
+        judged.asked !== undefined && status < 400 && framing !== undefined ? createTap(api, framing) : undefined;
+      const filter = hideUsage && framing === 'sse' ? createUsageHider() : undefined;
+      const delivery = deliver({
+        source,
+        sink: response,
+        status,
+        headers: {
+          ...buildAnswerHeaders(source.headers, filter !== undefined),
+          ...judged.decision.responseHeadersToAdd,
+          ...ids,
+        },
+        tap,
+        filter,
+        idleMs: config.timeouts.idle,
+        onFirstByte: record.firstByte,
+        errorFrame: (code) => renderErrorFrame(api, framing, code),
+      });
+      const total =
+        config.timeouts.total > 0 ? setTimeout(() => delivery.cut('total_timeout'), config.timeouts.total) : undefined;
+      const end = await delivery.ended.finally(() => clearTimeout(total));
+      const report = tap?.report();
+      const told = {
+        status,
+        usage: tap && (report?.usage ?? ('unknown' as const)),
+        finishReason: report?.finishReason,
+      };
+      if (end === 'client_left') return { ...told, outcome: 'aborted', error: 'client_closed_request' };
+      if (end !== 'whole') return { ...told, outcome: 'incomplete', error: end };
+      if (report?.failed === true) return { ...told, outcome: 'error' };
+      return { ...told, outcome: report === undefined || report.ended ? 'complete' : 'incomplete' };
+    }
+
+    /** Every failure on the way, foreseen or not, becomes an answer and an exit. */
+    function refuse(thrown: unknown): Exit {
+      const fault = parts.socketFault(request);
+      let error = thrown;
+      if (fault !== undefined && thrown instanceof RequestError && thrown.code === 'client_closed_request')
+        error = fault;
+      if (!(error instanceof RequestError)) {
+        parts.onInternalError(error, requestId);
+        error = new RequestError('internal_error');
+      }
+      if (!(error instanceof RequestError)) throw error;
+      if (!request.complete) linger(request);
+      sendAnswer(response, answerError(api, error, error.headers), ids);
+      const outcome = error.code === 'client_closed_request' ? 'aborted' : error.status >= 500 ? 'error' : 'denied';
+      return { outcome, status: error.status, error: error.code };
+    }
+  }
+}
+
+interface Judged {
+  readonly target: Target;
+  readonly route: Route;
+  readonly guarded: GuardedJson | undefined;
+  readonly asked: Asked | undefined;
+  readonly decision: Decision;
+}
+
+/** The judged bytes, or those with named splices, guarded again as a whole. */
+function prepareBody(judged: Judged): { readonly bytes: Buffer | undefined; readonly changes: readonly string[] } {
+  const { route, guarded, asked } = judged;
+  if (guarded === undefined || route.request === undefined) return { bytes: undefined, changes: [] };
+  if (route.api !== 'openai' || asked?.stream !== true || asked.includeUsage)
+    return { bytes: guarded.bytes, changes: [] };
+  const splice = spliceIncludeUsage(guarded.bytes, {
+    documentEnd: guarded.end,
+    streamOptions: locateMember(guarded, ['stream_options']),
+    includeUsage: locateMember(guarded, ['stream_options', 'include_usage']),
+  });
+  if (splice === undefined) return { bytes: guarded.bytes, changes: [] };
+  const bytes = applySplices(guarded.bytes, [splice]);
+  guardJson(bytes, knownMembers[route.request]);
+  return { bytes, changes: [splice.name] };
+}
+
+function readRequestId(request: IncomingMessage): string {
+  const sent = request.headers['x-request-id'];
+  return typeof sent === 'string' && requestIdPattern.test(sent) ? sent : randomUUID();
+}
+
+/**
+ * Closing a socket that still has bytes to read resets it, and the caller may lose the answer that says why. So the rest
+ * is read and thrown away for a moment (RFC 9112 section 9.6).
+ */
+function linger(request: IncomingMessage): void {
+  request.resume();
+  const timer = setTimeout(() => {
+    if (!request.complete) request.socket.destroy();
+  }, lingerMs);
+  timer.unref();
+  request.once('close', () => clearTimeout(timer));
+}

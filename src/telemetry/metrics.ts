@@ -1,0 +1,180 @@
+/**
+ * Metrics for Prometheus, under the names of OpenTelemetry's GenAI conventions where they have one (semantic conventions
+ * 1.37, GenAI metrics, with their own buckets) and `opallama_*` elsewhere.
+ *
+ * A caller must not be able to make a series: every label's value comes from the configuration, from a fixed set, from
+ * codes that the policy declares, or from the upstream's own list of models. Everything else is `other`.
+ */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+import { errorTable } from '../errors.ts';
+import type { AuditEvent, Measures, Operation } from '../types.ts';
+
+export interface MetricsOptions {
+  /** Codes that the loaded policy declares by METADATA. */
+  readonly declaredCodes: () => ReadonlySet<string>;
+  /** Whether the upstream lists this model; canonical short name. */
+  readonly isListedModel: (model: string) => boolean;
+  readonly revision: () => string | undefined;
+}
+
+export interface Metrics {
+  readonly registry: Registry;
+  observe(event: AuditEvent, measures: Measures): void;
+  started(): void;
+  ended(): void;
+  auditFailed(): void;
+  policyReloaded(result: 'success' | 'failure'): void;
+}
+
+const other = 'other';
+
+/** OpenTelemetry's names of operations; those without one keep ours. */
+const genAiOperations: Readonly<Partial<Record<Operation, string>>> = { chat: 'chat', generate: 'text_completion' };
+
+const tokenBuckets = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864];
+const durationBuckets = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+const firstTokenBuckets = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+const perTokenBuckets = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5];
+const decisionBuckets = [0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.001, 0.005, 0.025, 0.1, 1];
+const overheadBuckets = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25];
+
+const genAiLabels = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model'] as const;
+
+export function createMetrics(options: MetricsOptions): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+
+  const requests = new Counter({
+    name: 'opallama_requests_total',
+    help: 'Requests that ended, by how they ended.',
+    labelNames: ['api', 'operation', 'status', 'outcome'],
+    registers,
+  });
+  const decisions = new Counter({
+    name: 'opallama_decisions_total',
+    help: 'Decisions of the policy; reason is a declared code, or policy_denied for any other text.',
+    labelNames: ['result', 'reason', 'revision'],
+    registers,
+  });
+  const decisionDuration = new Histogram({
+    name: 'opallama_decision_duration_seconds',
+    help: 'Time that the engine took for a decision.',
+    buckets: decisionBuckets,
+    registers,
+  });
+  const overhead = new Histogram({
+    name: 'opallama_overhead_seconds',
+    help: 'Time from the head of a request to its hand-over to the upstream, without the wait for its body.',
+    buckets: overheadBuckets,
+    registers,
+  });
+  const inFlight = new Gauge({ name: 'opallama_requests_in_flight', help: 'Requests that have not ended.', registers });
+  const upstreamErrors = new Counter({
+    name: 'opallama_upstream_errors_total',
+    help: 'Requests that failed because of the upstream.',
+    labelNames: ['target', 'code'],
+    registers,
+  });
+  const auditFailures = new Counter({
+    name: 'opallama_audit_failures_total',
+    help: 'Audit events that could not be written.',
+    registers,
+  });
+  const reloads = new Counter({
+    name: 'opallama_policy_reload_total',
+    help: 'Loads of a policy, the first one included.',
+    labelNames: ['result'],
+    registers,
+  });
+  new Gauge({
+    name: 'opallama_policy_loaded_revision_info',
+    help: '1 for the revision that decides.',
+    labelNames: ['revision'],
+    registers,
+    collect() {
+      this.reset();
+      const revision = options.revision();
+      if (revision !== undefined) this.set({ revision }, 1);
+    },
+  });
+  const tokens = new Histogram({
+    name: 'gen_ai_client_token_usage',
+    help: 'Tokens of a request, by type.',
+    labelNames: [...genAiLabels, 'gen_ai_token_type'],
+    buckets: tokenBuckets,
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'gen_ai_server_request_duration_seconds',
+    help: 'Time from the head of a request to the end of its answer.',
+    labelNames: [...genAiLabels, 'error_type'],
+    buckets: durationBuckets,
+    registers,
+  });
+  const firstToken = new Histogram({
+    name: 'gen_ai_server_time_to_first_token_seconds',
+    help: 'Time from the head of a request to the first byte of a successful answer.',
+    labelNames: genAiLabels,
+    buckets: firstTokenBuckets,
+    registers,
+  });
+  const perToken = new Histogram({
+    name: 'gen_ai_server_time_per_output_token_seconds',
+    help: 'Time for each output token after the first, of successful answers.',
+    labelNames: genAiLabels,
+    buckets: perTokenBuckets,
+    registers,
+  });
+
+  return {
+    registry,
+    started: () => inFlight.inc(),
+    ended: () => inFlight.dec(),
+    auditFailed: () => auditFailures.inc(),
+    policyReloaded: (result) => reloads.inc({ result }),
+    observe(event, measures) {
+      requests.inc({
+        api: event.api,
+        operation: event.operation ?? other,
+        status: event.status,
+        outcome: event.outcome,
+      });
+      if (measures.decisionS !== undefined) {
+        decisionDuration.observe(measures.decisionS);
+        decisions.inc({ result: event.policy_result, reason: labelReason(event), revision: event.revision ?? other });
+      }
+      if (measures.overheadS !== undefined) overhead.observe(measures.overheadS);
+      if (event.target !== undefined && event.error?.startsWith('upstream_') === true) {
+        upstreamErrors.inc({ target: event.target, code: event.error });
+      }
+      observeGenAi(event, measures);
+    },
+  };
+
+  function observeGenAi(event: AuditEvent, measures: Measures): void {
+    const operation = event.operation && genAiOperations[event.operation];
+    if (operation === undefined || event.target === undefined) return;
+    const labels = {
+      gen_ai_operation_name: operation,
+      gen_ai_provider_name: event.provider,
+      gen_ai_request_model: event.model !== undefined && options.isListedModel(event.model) ? event.model : other,
+    };
+    const failed = event.outcome === 'complete' && event.status < 400 ? '' : (event.error ?? event.outcome);
+    duration.observe({ ...labels, error_type: failed }, measures.durationS);
+    if (event.input_tokens !== undefined) tokens.observe({ ...labels, gen_ai_token_type: 'input' }, event.input_tokens);
+    if (event.output_tokens !== undefined)
+      tokens.observe({ ...labels, gen_ai_token_type: 'output' }, event.output_tokens);
+    if (failed !== '' || measures.firstByteS === undefined || event.stream !== true) return;
+    firstToken.observe(labels, measures.firstByteS);
+    if (event.output_tokens !== undefined && event.output_tokens > 1) {
+      perToken.observe(labels, (measures.durationS - measures.firstByteS) / (event.output_tokens - 1));
+    }
+  }
+
+  function labelReason(event: AuditEvent): string {
+    const [code] = event.reasons;
+    if (code === undefined) return '';
+    return Object.hasOwn(errorTable, code) || options.declaredCodes().has(code) ? code : 'policy_denied';
+  }
+}
