@@ -37,7 +37,8 @@ export function readDocument(text: string): ReadDocument {
     lineCounter: lines,
     prettyErrors: false,
     stringKeys: true,
-    logLevel: 'silent',
+    // 'silent' would also keep silent about a second document.
+    logLevel: 'error',
   });
   const positionAt = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);

@@ -45,14 +45,26 @@ export function addressOf(url: URL): Address {
 }
 
 /**
- * Whether two addresses are one, as far as their spelling tells: the names of the loopback are one, and the wildcard
- * addresses include it. Any free port (0) is never another's.
+ * Whether two addresses are one, as far as their spelling tells: the names of the loopback are one, and a wildcard
+ * address includes every loopback address. Any free port (0) is never another's.
  */
 export function isSameAddress(a: Address, b: Address): boolean {
   if (a.port === 0 || a.port !== b.port) return false;
-  return a.host === b.host || (isLocal(a.host) && isLocal(b.host));
+  if (a.host === b.host || (isWildcard(a.host) && isWildcard(b.host))) return true;
+  if (isWildcard(a.host)) return isLoopback(b.host);
+  if (isWildcard(b.host)) return isLoopback(a.host);
+  return isLoopbackName(a.host) && isLoopbackName(b.host);
 }
 
-function isLocal(host: string): boolean {
-  return /^(localhost\.?|0\.0\.0\.0|::|127(\.\d+){3}|::1|::ffff:(127\..*|7f[0-9a-f]{2}:[0-9a-f]+))$/.test(host);
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+function isLoopback(host: string): boolean {
+  return isLoopbackName(host) || /^127(\.\d+){3}$/.test(host);
+}
+
+/** `127.0.0.2` is none of these: an Ollama there stands apart from a sidecar on `127.0.0.1`. */
+function isLoopbackName(host: string): boolean {
+  return ['localhost', 'localhost.', '127.0.0.1', '::1', '::ffff:127.0.0.1', '::ffff:7f00:1'].includes(host);
 }

@@ -101,7 +101,10 @@ export function parseBaseUrl(text: string): URL {
   if (/[?#]/.test(text))
     throw new UnitError('a query or fragment is refused; only scheme, host, port and a path prefix stand here');
   if (url.port === '0') throw new UnitError('port 0 cannot be called');
-  if (/%|\/\//.test(url.pathname)) throw new UnitError('the path prefix must be plain: no "%" and no "//"');
+  // Looked at as it is written: parsing has already resolved dot segments, also those that are written with "%2e".
+  if (/%|\/\/|\/\.\.?(\/|$)/.test(text.slice(text.indexOf('://') + 3))) {
+    throw new UnitError('the path prefix must be plain: no "%", no "//", no dot segment');
+  }
   if (url.hostname === '0.0.0.0') url.hostname = '127.0.0.1';
   if (url.hostname === '[::]') url.hostname = '[::1]';
   if (url.pathname !== '/') url.pathname = url.pathname.replace(/\/$/, '');
