@@ -1,0 +1,87 @@
+/** Reads an OPA bundle: a gzipped tar, unpacked in memory and never onto a disk. */
+import { readFile } from 'node:fs/promises';
+import { posix } from 'node:path';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+
+import { Parser, type ReadEntry } from 'tar';
+
+import { PolicyError } from '../errors.ts';
+
+export interface Bundle {
+  /** By path without a leading slash; the manifest and signatures left out. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  readonly revision: string | undefined;
+}
+
+/** Bounds against a bundle that unpacks to more than anyone meant. */
+const mostFiles = 10_000;
+const mostBytes = 512 * 1024 * 1024;
+
+const manifestFile = '.manifest';
+
+/** @throws PolicyError for anything that is not a whole bundle */
+export async function readBundle(path: string): Promise<Bundle> {
+  const packed = await readFile(path).catch((cause: unknown) => {
+    throw new PolicyError(`The bundle ${path} can't be read.`, [], { cause });
+  });
+  const tar = await promisify(gunzip)(packed, { maxOutputLength: mostBytes }).catch((cause: unknown) => {
+    const tooLarge = cause instanceof RangeError;
+    throw new PolicyError(
+      tooLarge
+        ? `The bundle ${path} unpacks to more than ${mostBytes} bytes.`
+        : `The bundle ${path} is not a whole .tar.gz file. Was it cut short? Build or copy it again.`,
+      [],
+      { cause },
+    );
+  });
+  const files = await unpack(tar, path);
+  const revision = readRevision(files.get(manifestFile), path);
+  return {
+    files: new Map([...files].filter(([name]) => name !== manifestFile && name !== '.signatures.json')),
+    revision,
+  };
+}
+
+function unpack(tar: Buffer, path: string): Promise<Map<string, Uint8Array>> {
+  return new Promise((resolve, reject) => {
+    const files = new Map<string, Uint8Array>();
+    const refuse = (reason: string): void => reject(new PolicyError(`The bundle ${path} ${reason}`));
+    const parser = new Parser({
+      // A bad checksum or a cut file would otherwise only be a warning.
+      strict: true,
+      onReadEntry(entry: ReadEntry) {
+        const name = posix.normalize(entry.path).replace(/^\/+/, '');
+        if (entry.type === 'Directory') return entry.resume();
+        if (entry.type !== 'File' && entry.type !== 'OldFile') refuse(`holds ${name}, which is not a plain file.`);
+        if (name.startsWith('..')) refuse('holds a path that leaves its root.');
+        if (files.has(name)) refuse(`holds ${name} twice.`);
+        if (files.size >= mostFiles) refuse(`holds more than ${mostFiles} files.`);
+        const chunks: Uint8Array[] = [];
+        files.set(name, new Uint8Array());
+        entry.on('data', (chunk: Uint8Array) => chunks.push(chunk));
+        entry.on('end', () => files.set(name, Buffer.concat(chunks)));
+        return undefined;
+      },
+    });
+    parser.on('error', (cause: Error) =>
+      reject(
+        new PolicyError(`The bundle ${path} is damaged: ${cause.message}. Build or copy it again.`, [], { cause }),
+      ),
+    );
+    parser.on('end', () => resolve(files));
+    parser.end(tar);
+  });
+}
+
+function readRevision(bytes: Uint8Array | undefined, path: string): string | undefined {
+  if (bytes === undefined) return undefined;
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (cause) {
+    throw new PolicyError(`The manifest of the bundle ${path} is not JSON.`, [], { cause });
+  }
+  if (typeof manifest !== 'object' || manifest === null || !('revision' in manifest)) return undefined;
+  return typeof manifest.revision === 'string' && manifest.revision !== '' ? manifest.revision : undefined;
+}

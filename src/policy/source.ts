@@ -1,0 +1,167 @@
+/**
+ * Reads a policy: a directory of `.rego`, `.json` and `.yaml`, or a bundle as OPA builds it. Nothing is evaluated here.
+ *
+ * OPA's rules for bundles hold for directories too (docs: bundle file format): base documents come from `data.json`,
+ * `data.yaml` and `data.yml` only and are mounted at their directory's path; every other JSON or YAML file is ignored.
+ */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join, posix } from 'node:path';
+
+import { parseDocument } from 'yaml';
+
+import { PolicyError, type PolicyFault } from '../errors.ts';
+import { readBundle } from './bundle.ts';
+
+export interface PolicySource {
+  readonly kind: 'directory' | 'bundle';
+  /** Name to Rego text; names are relative to the root. */
+  readonly modules: Readonly<Record<string, string>>;
+  readonly data: Readonly<Record<string, unknown>>;
+  /** JSON and YAML files that are no base documents. */
+  readonly ignored: readonly string[];
+  /** `policy.wasm` of a compiled bundle. */
+  readonly wasm: Uint8Array | undefined;
+  /** As the bundle's manifest names it. */
+  readonly revision: string | undefined;
+  /** Every file's name and content, for a revision that changes when anything does. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+/** More would be no policy but a mistake, such as a home directory. */
+const mostFiles = 10_000;
+const mostBytes = 256 * 1024 * 1024;
+
+const dataFile = /^data\.(?:json|ya?ml)$/;
+
+/** @throws PolicyError with file, row and column */
+export async function readPolicySource(path: string): Promise<PolicySource> {
+  if (/^https?:/.test(path))
+    throw new PolicyError('policy.path must be a directory or a bundle file; URLs are not read yet.');
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new PolicyError(`The policy ${path} can't be read. Check policy.path.`, [], { cause });
+  });
+  if (found.isDirectory()) {
+    const source = assemble('directory', await readDirectory(path), undefined);
+    if (Object.keys(source.modules).length === 0) throw new PolicyError(`The directory ${path} holds no .rego file.`);
+    return source;
+  }
+  const { files, revision } = await readBundle(path);
+  return assemble('bundle', files, revision);
+}
+
+async function readDirectory(root: string): Promise<ReadonlyMap<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  let bytes = 0;
+  const walk = async (directory: string, prefix: string): Promise<void> => {
+    const entries = await readdir(directory);
+    for (const name of entries.sort()) {
+      // `..data` and the like are how Kubernetes swaps a ConfigMap's files; the files themselves are links beside it.
+      if (name.startsWith('.')) continue;
+      const file = join(directory, name);
+      const relative = posix.join(prefix, name);
+      const info = await stat(file);
+      if (info.isDirectory()) await walk(file, relative);
+      else if (isPolicyFile(name)) {
+        bytes += info.size;
+        if (files.size >= mostFiles || bytes > mostBytes) {
+          throw new PolicyError(
+            `${root} holds more than ${mostFiles} policy files or ${mostBytes} bytes. Is it the right directory?`,
+          );
+        }
+        files.set(relative, await readFile(file));
+      }
+    }
+  };
+  await walk(root, '');
+  return files;
+}
+
+function isPolicyFile(name: string): boolean {
+  return /\.(?:rego|json|ya?ml)$/.test(name);
+}
+
+function assemble(
+  kind: PolicySource['kind'],
+  files: ReadonlyMap<string, Uint8Array>,
+  revision: string | undefined,
+): PolicySource {
+  const modules: Record<string, string> = {};
+  const data: Record<string, unknown> = {};
+  const ignored: string[] = [];
+  const faults: PolicyFault[] = [];
+  let wasm: Uint8Array | undefined;
+  for (const [file, bytes] of files) {
+    const name = basename(file);
+    if (file === 'policy.wasm') wasm = bytes;
+    else if (name.endsWith('.rego')) modules[file] = Buffer.from(bytes).toString('utf8');
+    else if (dataFile.test(name)) mount(data, file, bytes, faults);
+    else if (isPolicyFile(name) && !name.startsWith('.')) ignored.push(file);
+  }
+  if (faults.length > 0) throw new PolicyError("The policy's data can't be read.", faults);
+  return { kind, modules, data, ignored, wasm, revision, files };
+}
+
+function mount(data: Record<string, unknown>, file: string, bytes: Uint8Array, faults: PolicyFault[]): void {
+  const document = parseDocument(Buffer.from(bytes).toString('utf8'), {
+    // JSON's own schema: no dates, no booleans called "yes".
+    schema: file.endsWith('.json') ? 'json' : 'core',
+    strict: true,
+    uniqueKeys: true,
+    prettyErrors: true,
+  });
+  for (const error of document.errors) {
+    const [at] = error.linePos ?? [];
+    faults.push({
+      code: 'invalid_data',
+      message: error.message.split('\n', 1)[0] ?? error.code,
+      file,
+      row: at?.line,
+      column: at?.col,
+    });
+  }
+  if (document.errors.length > 0) return;
+  const value: unknown = document.toJS({ maxAliasCount: 100 });
+  if (!isRecord(value)) {
+    faults.push({ code: 'invalid_data', message: 'a base document must be an object', file, row: 1, column: 1 });
+    return;
+  }
+  const path = posix
+    .dirname(file)
+    .split('/')
+    .filter((part) => part !== '.');
+  const nested = path.reduceRight<Record<string, unknown>>((inner, part) => ({ [part]: inner }), value);
+  const clash = merge(data, nested, []);
+  if (clash !== undefined) {
+    faults.push({
+      code: 'data_conflict',
+      message: `data.${clash} is defined by another file too`,
+      file,
+      row: undefined,
+      column: undefined,
+    });
+  }
+}
+
+/** @returns the path at which both define something that is not an object */
+function merge(
+  into: Record<string, unknown>,
+  from: Readonly<Record<string, unknown>>,
+  path: readonly string[],
+): string | undefined {
+  for (const [key, value] of Object.entries(from)) {
+    const present = Object.hasOwn(into, key) ? into[key] : undefined;
+    if (present === undefined) {
+      Object.defineProperty(into, key, { value, enumerable: true, writable: true, configurable: true });
+    } else if (isRecord(present) && isRecord(value)) {
+      const clash = merge(present, value, [...path, key]);
+      if (clash !== undefined) return clash;
+    } else {
+      return [...path, key].join('.');
+    }
+  }
+  return undefined;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
