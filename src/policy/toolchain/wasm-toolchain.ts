@@ -1,0 +1,46 @@
+/** The tool chain in `opa/`, run in a child process. */
+import type { z } from 'zod';
+import { PolicyError } from '../../errors.ts';
+import * as answers from './answers.ts';
+import { type ChildOptions, createChildRunner } from './child-process.ts';
+import { failure } from './failure.ts';
+import type { Toolchain } from './protocol.ts';
+
+/** @returns a tool chain that also tells the process it runs in, for tests and diagnosis */
+export function createWasmToolchain(options: ChildOptions): Toolchain & { pid(): number | undefined } {
+  const runner = createChildRunner(options);
+
+  async function ask<T>(
+    command: string,
+    request: object,
+    shape: z.ZodType<T>,
+  ): Promise<{ readonly result: T; readonly bytes: Uint8Array }> {
+    const { json, bytes } = await runner.call({ command, ...request });
+    const answer = answers.answer.parse(JSON.parse(json));
+    if (!answer.ok) throw new PolicyError(summaries[command] ?? 'The policy is not usable.', answer.faults);
+    const result = shape.safeParse(answer.result);
+    // Two versions of opallama mixed: the module is not the one that this code was built with.
+    if (!result.success) throw failure('toolchain_failed', `opa.wasm is of another version: ${result.error.message}`);
+    return { result: result.data, bytes };
+  }
+
+  return {
+    kind: 'wasm',
+    async compile(request) {
+      const { result, bytes } = await ask('compile', request, answers.compileResult);
+      return { ...result, wasm: bytes };
+    },
+    check: async (request) => (await ask('check', request, answers.checkResult)).result,
+    test: async (request) => (await ask('test', request, answers.testResult)).result,
+    format: async (request) => (await ask('format', request, answers.formatResult)).result,
+    inspect: async (request) => (await ask('inspect', request, answers.inspection)).result,
+    close: () => runner.close(),
+    pid: () => runner.pid(),
+  };
+}
+
+const summaries: Readonly<Record<string, string>> = {
+  compile: 'The policy does not compile.',
+  test: 'The policy does not compile, so its tests did not run.',
+  inspect: 'The policy does not compile.',
+};

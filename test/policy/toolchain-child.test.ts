@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { PolicyError } from '../../src/errors.ts';
+import { createWasmToolchain } from '../../src/policy/toolchain/wasm-toolchain.ts';
+import { noModule, startToolchain, wasmFile } from './toolchain-fixture.ts';
+
+const quick = { modules: { 'a.rego': 'package a\n\np := 1' }, data: {}, entrypoints: ['a'] };
+const endless = {
+  modules: { 'a_test.rego': 'package a\n\ntest_loop if {\n\tsome a in numbers.range(1, 100000000)\n\ta == 0\n}' },
+  data: {},
+  timeoutMs: 60_000,
+};
+
+function hasCode(code: string) {
+  return (error: unknown): true => {
+    assert.ok(error instanceof PolicyError);
+    assert.equal(error.faults[0]?.code, code);
+    return true;
+  };
+}
+
+async function waitUntil(isTrue: () => boolean, what: string): Promise<void> {
+  for (let waited = 0; !isTrue(); waited += 20) {
+    if (waited > 5_000) assert.fail(`waited 5 s: ${what}`);
+    await sleep(20);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function pidOf(toolchain: { pid(): number | undefined }): Promise<number> {
+  await waitUntil(() => toolchain.pid() !== undefined, 'the child starts');
+  return toolchain.pid() ?? assert.fail();
+}
+
+test('a child that is killed fails its call, and the next call gets a new one', { skip: noModule }, async (t) => {
+  const toolchain = startToolchain(t);
+  const call = toolchain.test(endless);
+  const refused = assert.rejects(call, hasCode('toolchain_died'));
+  const pid = await pidOf(toolchain);
+  process.kill(pid, 'SIGKILL');
+  await refused;
+  assert.equal((await toolchain.compile(quick)).entrypoints.length, 1);
+  assert.notEqual(toolchain.pid(), pid);
+});
+
+test('a call that takes too long is ended, and the next call gets a new child', { skip: noModule }, async (t) => {
+  const toolchain = startToolchain(t, { deadlineMs: 2_000 });
+  await assert.rejects(toolchain.test(endless), hasCode('toolchain_timeout'));
+  assert.equal((await toolchain.compile(quick)).entrypoints.length, 1);
+});
+
+test('an idle child ends', { skip: noModule }, async (t) => {
+  const toolchain = startToolchain(t, { idleMs: 50 });
+  await toolchain.compile(quick);
+  const pid = await pidOf(toolchain);
+  await waitUntil(() => !isAlive(pid), 'the idle child ends');
+  assert.equal(toolchain.pid(), undefined);
+});
+
+test('calls that overlap are all answered, each with its own answer', { skip: noModule }, async (t) => {
+  const toolchain = startToolchain(t);
+  const results = await Promise.all(
+    ['a', 'b', 'c'].map((name) =>
+      toolchain.inspect({ modules: { 'x.rego': `package ${name}\n\np if input.${name}` }, data: {} }),
+    ),
+  );
+  assert.deepEqual(
+    results.map((found) => found.reads.members),
+    [['a'], ['b'], ['c']],
+  );
+});
+
+test('closing ends the child, the call in flight and every later call', { skip: noModule }, async (t) => {
+  const toolchain = startToolchain(t);
+  const inFlight = assert.rejects(toolchain.test(endless), hasCode('toolchain_closed'));
+  const pid = await pidOf(toolchain);
+  await toolchain.close();
+  await inFlight;
+  assert.equal(isAlive(pid), false);
+  await assert.rejects(toolchain.compile(quick), hasCode('toolchain_closed'));
+});
+
+test('an idle child keeps no process from ending and does not outlive it', { skip: noModule }, async () => {
+  const source = `
+    import { createWasmToolchain } from ${JSON.stringify(new URL('../../src/policy/toolchain/wasm-toolchain.ts', import.meta.url).href)};
+    const toolchain = createWasmToolchain({ wasmFile: ${JSON.stringify(wasmFile)}, idleMs: 60000, deadlineMs: 30000 });
+    await toolchain.compile(${JSON.stringify(quick)});
+    console.log(toolchain.pid());`;
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', source], {
+    timeout: 20_000,
+  });
+  assert.equal(stderr, '');
+  const pid = Number(stdout);
+  await waitUntil(() => !isAlive(pid), 'the child ends with its parent');
+});
+
+test('the child gets nothing of the environment', { skip: noModule || process.platform !== 'linux' }, async (t) => {
+  const { readFile } = await import('node:fs/promises');
+  const toolchain = startToolchain(t);
+  await toolchain.compile(quick);
+  const environment = await readFile(`/proc/${await pidOf(toolchain)}/environ`, 'utf8');
+  const names = environment.split('\0').map((entry) => entry.split('=')[0]);
+  assert.deepEqual(
+    names.filter((name) => name !== '' && !name?.startsWith('NODE_CHANNEL_')),
+    [],
+  );
+});
+
+test('a module that is none is told', async (t: TestContext) => {
+  const { mkdtemp, rm } = await import('node:fs/promises');
+  const { tmpdir } = await import('node:os');
+  const directory = await mkdtemp(join(tmpdir(), 'opallama-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const file = join(directory, 'opa.wasm');
+  await writeFile(file, 'not a module');
+  const toolchain = createWasmToolchain({ wasmFile: file, idleMs: 1_000, deadlineMs: 10_000 });
+  t.after(() => toolchain.close());
+  await assert.rejects(toolchain.compile(quick), hasCode('toolchain_died'));
+});
