@@ -13,7 +13,7 @@ export interface DeciderOptions {
   readonly entrypoint: string;
   /** `deny_list`: trust the operator where the shape can't be seen. */
   readonly mode: 'auto' | 'deny_list';
-  /** Names of management operations and cloud models that a deny-list may allow. */
+  /** Management operations that a deny-list may allow, and `cloud` for cloud models. */
   readonly denyListOperations: readonly string[];
   /** Told about a failed evaluation; the caller's answer does not say what failed. */
   readonly onError: (error: unknown, decisionId: string) => void;
@@ -79,13 +79,11 @@ export function createDecider(options: DeciderOptions): Decide {
   }
 }
 
-/** The first thing in the input that a deny-list allows only by name: a management operation, else a cloud model. */
+/** The first thing in the input that a deny-list allows only by name: a management operation, else `cloud` for a cloud model. */
 function findBeyondDenyList(input: PolicyInput, named: ReadonlySet<string>): string | undefined {
   if (!ordinaryOperations.has(input.operation) && !named.has(input.operation)) return input.operation;
-  const cloud = input.model_refs?.find(
-    (ref) => ref.source === 'cloud' && !named.has(ref.raw) && !named.has(input.model ?? ref.raw),
-  );
-  return cloud?.raw;
+  const usesCloud = input.model_refs?.some((ref) => ref.source === 'cloud') === true;
+  return usesCloud && !named.has('cloud') ? 'cloud' : undefined;
 }
 
 function elapsedNs(started: bigint): number {

@@ -1,0 +1,198 @@
+/** The composition root: what is built from a configuration, how it starts and how it closes. Only this file constructs. */
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+import { createRecorder, type RecordObserver } from './audit/record.ts';
+import { createDecider } from './decision/decide.ts';
+import { createWasmEngine } from './decision/engines/wasm.ts';
+import { PolicyError } from './errors.ts';
+import { createDataListener, createSocketFaults } from './http/data-listener.ts';
+import { createOpsListener } from './http/ops-listener.ts';
+import { createPipeline } from './http/pipeline.ts';
+import { createIdentify } from './identity/identify.ts';
+import { createBodyBudget } from './input/body.ts';
+import { resolveModelName, shortName } from './input/model-name.ts';
+import { withoutContent } from './input/without-content.ts';
+import { type PreparedPolicy, preparePolicy } from './policy/prepare.ts';
+import { createToolchain } from './policy/toolchain/toolchain.ts';
+import type { Logger } from './telemetry/log.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import type { Address, Config, DecisionEngine, InputNeeds, LoadedPolicy } from './types.ts';
+import { createModelList } from './upstream/model-list.ts';
+import { createUpstream } from './upstream/proxy.ts';
+
+export interface AppOptions {
+  readonly log: Logger;
+  /** Where audit events go. */
+  readonly observers: readonly RecordObserver[];
+  /** PATH, where an `opa` is looked for if the tool chain's module was not built. */
+  readonly searchPath: string | undefined;
+  /** Added to every answer. */
+  readonly extraHeaders?: Readonly<Record<string, string>>;
+}
+
+export interface App {
+  /** What was bound, ports filled in. */
+  readonly data: Address;
+  readonly ops: Address;
+  /** An audit event could not be written. */
+  auditFailed(): void;
+  /** Takes no more requests, waits for those in flight up to `graceMs`, then cuts them. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** A new engine is one more line here. */
+const engines: Readonly<Record<Config['policy']['engine'], () => DecisionEngine>> = { wasm: createWasmEngine };
+
+/** Content that a policy can only have by asking for it. */
+const contentMembers = ['messages', 'prompt', 'system', 'suffix', 'template'] as const;
+
+const readsNothing: InputNeeds = { all: false, members: new Set() };
+
+export interface ActivePolicy {
+  readonly prepared: PreparedPolicy;
+  readonly loaded: LoadedPolicy;
+}
+
+/**
+ * Prepares and loads the policy that a configuration names: what `check` does, and what `serve` does before it listens.
+ *
+ * @throws PolicyError
+ */
+export async function loadPolicy(config: Config, searchPath: string | undefined): Promise<ActivePolicy> {
+  const { path, entrypoint, engine } = config.policy;
+  const toolchain = createToolchain({ path: searchPath });
+  try {
+    const prepared = await preparePolicy({ path, entrypoint, toolchain });
+    const loaded = await engines[engine]().load(prepared.policy);
+    if (!loaded.entrypoints.includes(entrypoint)) {
+      throw new PolicyError(
+        `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
+      );
+    }
+    return { prepared, loaded };
+  } finally {
+    await toolchain.close();
+  }
+}
+
+/** @throws PolicyError, and the errors of binding a socket */
+export async function startApp(config: Config, options: AppOptions): Promise<App> {
+  const { log } = options;
+  const { prepared, loaded } = await loadPolicy(config, options.searchPath);
+  logPolicy(log, config, prepared, loaded);
+  const policy: LoadedPolicy | undefined = loaded;
+
+  const models = createModelList({
+    baseUrl: config.upstream.baseUrl,
+    canonicalize: (name) => shortName(resolveModelName(name)),
+  });
+  const declaredCodes = (): ReadonlySet<string> => policy?.codes ?? new Set();
+  const metrics = createMetrics({ declaredCodes, isListedModel: models.has, revision: () => policy?.revision });
+  metrics.policyReloaded('success');
+  const record = createRecorder({
+    observers: [...options.observers, metrics.observe],
+    declaredCodes,
+    readsContent: () => {
+      const reads = policy?.reads ?? readsNothing;
+      return reads.all || contentMembers.some((member) => reads.members.has(member));
+    },
+    withoutContent,
+  });
+  const upstream = createUpstream({ baseUrl: config.upstream.baseUrl, timeouts: config.timeouts });
+  const faults = createSocketFaults();
+  const pipeline = createPipeline({
+    config,
+    identify: createIdentify(config.identity),
+    decide: createDecider({
+      engine: config.policy.engine,
+      policy: () => policy,
+      entrypoint: config.policy.entrypoint,
+      mode: config.policy.mode,
+      denyListOperations: config.policy.denyListOperations,
+      onError: (error, decisionId) =>
+        log.error({ err: error, decision_id: decisionId }, 'the policy failed to evaluate'),
+    }),
+    reads: () => policy?.reads ?? readsNothing,
+    upstream,
+    bodies: createBodyBudget(config.limits.bodiesTotal),
+    record,
+    extraHeaders: options.extraHeaders ?? {},
+    socketFault: faults.of,
+    onInternalError: (error, requestId) =>
+      log.error({ err: error, request_id: requestId }, 'a request failed inside the sidecar'),
+    onStart: metrics.started,
+    onEnd: metrics.ended,
+  });
+
+  let closing = false;
+  const dataServer = createDataListener({ config, pipeline, record, faults });
+  const opsServer = createOpsListener({
+    metrics: () => metrics.registry.metrics(),
+    metricsContentType: metrics.registry.contentType,
+    notReady: () => [...(policy === undefined ? ['no policy is loaded'] : []), ...(closing ? ['shutting down'] : [])],
+  });
+  const data = await listen(dataServer, config.listen.data);
+  let ops: Address;
+  try {
+    ops = await listen(opsServer, config.listen.ops);
+  } catch (error) {
+    dataServer.close();
+    throw error;
+  }
+  log.info({ listener: 'data', address: data.host, port: data.port }, 'listening');
+  log.info({ listener: 'ops', address: ops.host, port: ops.port }, 'listening');
+  void models.refresh();
+
+  return {
+    data,
+    ops,
+    auditFailed: metrics.auditFailed,
+    async close(graceMs = 10_000) {
+      closing = true;
+      const closed = Promise.all([closeServer(dataServer, graceMs), closeServer(opsServer, graceMs)]);
+      await closed;
+      upstream.close();
+      await policy?.close();
+    },
+  };
+}
+
+async function listen(server: Server, address: Address): Promise<Address> {
+  server.listen(address.port, address.host);
+  await once(server, 'listening');
+  const bound: AddressInfo | string | null = server.address();
+  return { host: address.host, port: typeof bound === 'object' && bound !== null ? bound.port : address.port };
+}
+
+async function closeServer(server: Server, graceMs: number): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(timer);
+}
+
+function logPolicy(log: Logger, config: Config, prepared: PreparedPolicy, loaded: LoadedPolicy): void {
+  const { entrypoint, engine, path } = config.policy;
+  const shape = loaded.shape(entrypoint);
+  const facts = { path, engine, entrypoint, revision: loaded.revision, shape, tests_passed: prepared.testsPassed };
+  log.info(facts, 'policy loaded');
+  if (prepared.ignoredFiles.length > 0) {
+    log.info({ files: prepared.ignoredFiles }, 'files that are neither Rego nor data.json or data.yaml were ignored');
+  }
+  const isDenyList = shape === 'deny_list' || (shape === 'unknown' && config.policy.mode === 'deny_list');
+  if (isDenyList) {
+    log.warn(
+      { entrypoint, allowed_by_name: config.policy.denyListOperations },
+      'the policy is a deny-list: what no rule denies is allowed, but for management operations and cloud models',
+    );
+  } else if (shape === 'unknown') {
+    log.warn(
+      { entrypoint },
+      'the shape of the policy is not known: it must say allow. Set policy.mode: deny_list if it is a deny-list',
+    );
+  }
+}

@@ -1,0 +1,20 @@
+import type { Command } from 'commander';
+
+import { printConfig } from '../config/print.ts';
+import { addConfigOptions, type CliDeps, type ConfigOptions, readConfig } from './config-options.ts';
+import { runApp } from './run-app.ts';
+
+/** `opallama serve`: the sidecar as configured. It never puts anything in the place of the upstream. */
+export function registerServe(program: Command, deps: CliDeps): void {
+  addConfigOptions(program.command('serve'))
+    .description('run the sidecar in front of the configured Ollama')
+    .option('--print-config', 'print the configuration that results, secrets masked, and exit')
+    .action(async (options: ConfigOptions & { readonly printConfig?: true }) => {
+      const config = readConfig(options, deps.environment);
+      if (options.printConfig === true) {
+        deps.write(printConfig(config));
+        return;
+      }
+      await runApp(config, { searchPath: deps.environment.env['PATH'] });
+    });
+}

@@ -1,0 +1,63 @@
+/** The command line: one file per command under `cli/`. Exit codes: 0, 1 for a finding, 2 for a wrong call or config. */
+import { readFileSync } from 'node:fs';
+
+import { Command, CommanderError } from 'commander';
+
+import { registerCheck } from './cli/check.ts';
+import { registerQuickstart } from './cli/quickstart.ts';
+import { registerServe } from './cli/serve.ts';
+import { registerToken } from './cli/token.ts';
+import { environment } from './config/environment.ts';
+import { ConfigError, PolicyError } from './errors.ts';
+
+/** The same place seen from `src/` and from `dist/`. */
+const packageFile = new URL('../package.json', import.meta.url);
+
+/** @param argv as Node gives it */
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command('opallama');
+  program
+    .description('A policy sidecar for Ollama: knows the caller, decides with Rego, proxies unbuffered, counts tokens.')
+    .version(readVersion())
+    .showHelpAfterError()
+    .exitOverride();
+  const deps = { environment: environment(), write: (text: string) => void process.stdout.write(text) };
+  registerQuickstart(program, deps);
+  registerServe(program, deps);
+  registerCheck(program, deps);
+  registerToken(program, deps);
+  // Commands that were added before inherit nothing from the program.
+  for (const command of program.commands) command.exitOverride().showHelpAfterError();
+  try {
+    await program.parseAsync([...argv]);
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+/** @returns the exit code */
+function report(error: unknown): number {
+  // Help and version end this way too; commander has said what there is to say.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof ConfigError) {
+    process.stderr.write(`The configuration can't be used:\n${error.faults.map((fault) => `  ${fault}\n`).join('')}`);
+    return 2;
+  }
+  if (error instanceof PolicyError) {
+    process.stderr.write(`${error.message}\n`);
+    return 1;
+  }
+  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+    process.stderr.write(
+      `${error.message}. Another process listens there: stop it, or choose another address with --listen-data or --listen-ops.\n`,
+    );
+    return 2;
+  }
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return 2;
+}
+
+function readVersion(): string {
+  const read: unknown = JSON.parse(readFileSync(packageFile, 'utf8'));
+  return typeof read === 'object' && read !== null && 'version' in read ? String(read.version) : 'unknown';
+}
