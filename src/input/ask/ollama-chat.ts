@@ -2,7 +2,7 @@ import { type Asked, estimateTokens } from './asked.ts';
 import { flagOf, type JsonObject, listOf, objectsOf, stringOf } from './members.ts';
 import { readModel } from './model.ts';
 import { readMetadata, readOptions } from './options.ts';
-import { isSystemRole, toolCallBytes } from './roles.ts';
+import { isSystemRole, roleOf, toolCallBytes, withPlainRoles } from './roles.ts';
 import { readTools } from './tools.ts';
 
 /** `POST /api/chat`: Ollama 0.17.4, `api.ChatRequest`. */
@@ -15,7 +15,7 @@ export function readOllamaChat(body: JsonObject): Asked {
   let imageCount = 0;
   let promptBytes = toolBytes;
   for (const message of messages) {
-    if (isSystemRole(stringOf(message, 'role'))) hasSystemPrompt = true;
+    if (isSystemRole(roleOf(message))) hasSystemPrompt = true;
     imageCount += listOf(message, 'images').length;
     promptBytes +=
       Buffer.byteLength(stringOf(message, 'content')) +
@@ -40,6 +40,6 @@ export function readOllamaChat(body: JsonObject): Asked {
     estimatedTokens: estimateTokens(promptBytes),
     ...readOptions(body),
     metadata: readMetadata(body),
-    content: { messages },
+    content: { messages: withPlainRoles(messages) },
   };
 }

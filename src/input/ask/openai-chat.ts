@@ -2,7 +2,7 @@ import { type Asked, estimateTokens } from './asked.ts';
 import { flagOf, isObject, type JsonObject, numberOf, objectOf, objectsOf, refuse, stringOf } from './members.ts';
 import { readModel } from './model.ts';
 import { limitOf, readMetadata } from './options.ts';
-import { isSystemRole, toolCallBytes } from './roles.ts';
+import { isSystemRole, roleOf, toolCallBytes, withPlainRoles } from './roles.ts';
 import { readTools } from './tools.ts';
 
 /**
@@ -18,7 +18,7 @@ export function readOpenaiChat(body: JsonObject): Asked {
   let imageCount = 0;
   let promptBytes = toolBytes;
   for (const message of messages) {
-    if (isSystemRole(stringOf(message, 'role'))) hasSystemPrompt = true;
+    if (isSystemRole(roleOf(message))) hasSystemPrompt = true;
     const content = measureContent(message['content']);
     imageCount += content.images;
     promptBytes +=
@@ -47,7 +47,7 @@ export function readOpenaiChat(body: JsonObject): Asked {
     format: readFormat(objectOf(body, 'response_format')),
     maxTokens: limitOf(numberOf(body, 'max_tokens')),
     metadata: readMetadata(body),
-    content: { messages },
+    content: { messages: withPlainRoles(messages) },
   };
 }
 

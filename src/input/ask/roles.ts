@@ -1,12 +1,24 @@
-import { type JsonObject, objectsOf } from './members.ts';
+import { type JsonObject, objectsOf, refuse, stringOf } from './members.ts';
 
 /**
- * Ollama puts roles into lower case (`api.Message`, `UnmarshalJSON`), on `/v1` too. `developer` is OpenAI's newer name of
- * `system`; Ollama hands it to the template, some of which take it as one.
+ * A message's role as Ollama reads it: in lower case (`api.Message`, `UnmarshalJSON`), on `/v1` too. Beyond ASCII Go's lower
+ * case is not JavaScript's (a dotted capital I becomes `i` there), so no such role passes.
  */
+export function roleOf(message: JsonObject): string {
+  const role = stringOf(message, 'role');
+  if (!/^[ -~]*$/.test(role)) return refuse('role', 'plain ASCII');
+  return role.toLowerCase();
+}
+
+/** `developer` is OpenAI's newer name of `system`; Ollama hands it to the template, and some take it as one. */
 export function isSystemRole(role: string): boolean {
-  const lower = role.toLowerCase();
-  return lower === 'system' || lower === 'developer';
+  return role === 'system' || role === 'developer';
+}
+
+/** The messages for policy, which must not have to think of a `SYSTEM` that Ollama reads as `system`. */
+export function withPlainRoles(messages: readonly JsonObject[]): readonly JsonObject[] {
+  const plain = messages.every((message) => roleOf(message) === (message['role'] ?? ''));
+  return plain ? messages : messages.map((message) => ({ ...message, role: roleOf(message) }));
 }
 
 /** Bytes of a message's `tool_calls` as JSON. */
