@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import jwt from 'jsonwebtoken';
 import type { Environment } from '../config/environment.ts';
+import { errorCode, isSameKey } from '../config/keys.ts';
 import { loadConfig } from '../config/load.ts';
 import { parseDuration } from '../config/units.ts';
 import { ConfigError } from '../errors.ts';
@@ -69,16 +70,13 @@ export function mintToken(key: TokenKey, claims: TokenClaims): string {
   });
 }
 
-function putClaim(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
-  const [name = '', ...rest] = path;
-  if (rest.length === 0) {
-    target[name] = value;
-    return;
-  }
-  const existing = target[name];
+/** Own members only: a path may be spelled like something that every object inherits. */
+function putClaim(target: Record<string, unknown>, [name = '', ...rest]: readonly string[], value: unknown): void {
+  const existing = Object.hasOwn(target, name) ? target[name] : undefined;
   const inner = isRecord(existing) ? existing : {};
-  target[name] = inner;
-  putClaim(inner, rest, value);
+  if (rest.length > 0) putClaim(inner, rest, value);
+  const written = rest.length > 0 ? inner : value;
+  Object.defineProperty(target, name, { value: written, configurable: true, enumerable: true, writable: true });
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -159,8 +157,14 @@ function chooseSecret(entries: readonly JwtConfig[]): TokenKey {
 }
 
 function readPrivateKey(file: string, { cwd, readFile }: Environment): KeyObject {
+  let pem: Buffer;
   try {
-    return createPrivateKey(Buffer.from(readFile(resolve(cwd, file))));
+    pem = Buffer.from(readFile(resolve(cwd, file)));
+  } catch (error) {
+    throw refusal(`--private-key-file: cannot be read${errorCode(error)}`);
+  }
+  try {
+    return createPrivateKey(pem);
   } catch {
     throw refusal('--private-key-file: holds no private key in PEM that can be read without a passphrase');
   }
@@ -169,7 +173,7 @@ function readPrivateKey(file: string, { cwd, readFile }: Environment): KeyObject
 /** Only a key that the sidecar would accept signs: a token that is then refused helps nobody. */
 function choosePrivate(entries: readonly JwtConfig[], key: KeyObject): TokenKey {
   const publicHalf = createPublicKey(key);
-  const entry = entries.find(({ key: configured }) => configured.type === 'public' && configured.equals(publicHalf));
+  const entry = entries.find(({ key: configured }) => isSameKey(configured, publicHalf));
   if (entry === undefined)
     throw refusal('--private-key-file: no entry of identity.jwt has the public half of this key');
   return { ...entry, key };

@@ -99,6 +99,17 @@ function publicKey(pem: Buffer, algorithm: JwtConfig['algorithm'], member: keyof
   return misfit === undefined ? { key } : { member, fault: misfit };
 }
 
+/**
+ * Whether two secret or public keys are one. `KeyObject.equals` on keys of two types leaves an error in OpenSSL's queue,
+ * and the next key that is read in this thread, a good one, fails by it (Node 26.10): so their encodings are compared.
+ */
+export function isSameKey(a: KeyObject, b: KeyObject): boolean {
+  if (a.type !== b.type || a.type === 'private') return false;
+  if (a.type === 'secret') return a.equals(b);
+  const [left, right] = [a, b].map((key) => Buffer.from(key.export({ type: 'spki', format: 'der' })));
+  return left !== undefined && right !== undefined && left.equals(right);
+}
+
 const curves: ReadonlyMap<string, string> = new Map([
   ['ES256', 'prime256v1'],
   ['ES384', 'secp384r1'],

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 import type { Config, JwtConfig } from '../types.ts';
 import { describeIssue, describeUnknown, type Fault, formatFaults, type Path, type Place } from './faults.ts';
-import { loadKey } from './keys.ts';
+import { isSameKey, loadKey } from './keys.ts';
 import { isMap, placeOf, valueAt } from './layers.ts';
 import { memberAt } from './members.ts';
 import { addressOf, defaultUpstream, isSameAddress, parseOllamaHost } from './ollama-host.ts';
@@ -133,8 +133,7 @@ function reportTwins(entries: readonly JwtConfig[], report: Report): void {
         other.kid === entry.kid &&
         other.issuer === entry.issuer &&
         other.audience === entry.audience &&
-        other.key.type === entry.key.type &&
-        other.key.equals(entry.key),
+        isSameKey(other.key, entry.key),
     );
     if (twin < index) report(['identity', 'jwt', index], `is the same key as identity.jwt[${twin}]`);
   }
