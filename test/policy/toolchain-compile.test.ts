@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { loadPolicy } from '@open-policy-agent/opa-wasm';
 import { PolicyError } from '../../src/errors.ts';
+import { refused } from './toolchain-cases.ts';
 import { denyList, noModule, startToolchain } from './toolchain-fixture.ts';
 
 const toolchain = startToolchain({ after });
@@ -47,63 +48,6 @@ test('tests are no part of what is compiled', { skip: noModule }, async () => {
   assert.deepEqual(inspection.rules, ['a/allow']);
   assert.deepEqual(inspection.reads, { all: false, members: [] });
 });
-
-const refused: ReadonlyArray<{
-  readonly name: string;
-  readonly rego: string;
-  readonly data?: Readonly<Record<string, unknown>>;
-  readonly entrypoint?: string;
-  readonly fault: object;
-}> = [
-  {
-    name: 'a syntax error is told with its file, row and column',
-    rego: 'package a\n\nallow if {\n\tinput.model ==\n}',
-    fault: { code: 'rego_parse_error', file: 'policies/a.rego', row: 5, column: 1 },
-  },
-  {
-    name: 'a type error is told with its file, row and column',
-    rego: 'package a\n\nallow if count(3) == 1',
-    fault: { code: 'rego_type_error', file: 'policies/a.rego', row: 3, column: 10 },
-  },
-  {
-    name: 'an unsafe variable is told with its file, row and column',
-    rego: 'package a\n\nallow if x == 1',
-    fault: { code: 'rego_unsafe_var_error', file: 'policies/a.rego', row: 3, column: 10 },
-  },
-  {
-    name: 'Rego of version 0 is refused where it differs',
-    rego: 'package a\n\nallow { true }',
-    fault: { code: 'rego_parse_error', file: 'policies/a.rego', row: 3, column: 1 },
-  },
-  {
-    name: 'the network is refused with the advice to use the opa engine',
-    rego: 'package a\n\nallow if http.send({"method": "get", "url": "http://x"}).status_code == 200',
-    fault: { code: 'unsupported_builtin', file: 'policies/a.rego', row: 3, column: 10 },
-  },
-  {
-    name: 'the network is refused as a replacement of another function too',
-    rego: 'package a\n\nf(x) := x\n\nallow if f("localhost") with f as net.lookup_ip_addr',
-    fault: { code: 'unsupported_builtin', file: 'policies/a.rego' },
-  },
-  {
-    name: 'a rule that hides a data document is refused',
-    rego: 'package a\n\nallow := true',
-    data: { a: { allow: false } },
-    fault: { code: 'rego_compile_error', file: 'policies/a.rego', row: 3, column: 1 },
-  },
-  {
-    name: 'an entrypoint that does not exist is refused',
-    rego: 'package a\n\nallow := true',
-    entrypoint: 'a/alow',
-    fault: { code: 'unknown_entrypoint' },
-  },
-  {
-    name: 'a function is no entrypoint',
-    rego: 'package a\n\nallow(x) := x',
-    entrypoint: 'a/allow',
-    fault: { code: 'unknown_entrypoint' },
-  },
-];
 
 for (const { name, rego, data, entrypoint, fault } of refused) {
   test(name, { skip: noModule }, async () => {
