@@ -2,7 +2,7 @@ import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { JwtConfig } from '../types.ts';
 import type { Environment } from './environment.ts';
-import type { JwtKeyMembers } from './schema.ts';
+import type { JwtKeyMembers } from './identity-schema.ts';
 
 /** A key, or the member that is at fault and why. */
 export type LoadedKey =

@@ -3,11 +3,12 @@ import type { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 import type { Config, JwtConfig } from '../types.ts';
 import { describeIssue, describeUnknown, type Fault, formatFaults, type Path, type Place } from './faults.ts';
+import { type JwtMembers, jwtKeySchema } from './identity-schema.ts';
 import { isSameKey, loadKey } from './keys.ts';
 import { isMap, placeOf, valueAt } from './layers.ts';
 import { memberAt } from './members.ts';
 import { addressOf, defaultUpstream, isSameAddress, parseOllamaHost } from './ollama-host.ts';
-import { configSchema, type JwtMembers, jwtKeySchema } from './schema.ts';
+import { configSchema } from './schema.ts';
 import { type ConfigSources, type MergedSources, mergeSources } from './sources.ts';
 import { parseBaseUrl, UnitError } from './units.ts';
 

@@ -3,25 +3,9 @@
  * gives the spelling and the units of `Config`. `policies/schemas/config.json` is made from here.
  */
 import { z } from 'zod';
-import { isHostName, parseAddress, parseBaseUrl, parseDuration, parseSize, quote, UnitError } from './units.ts';
-
-/** Text or a number, read by one of the functions of `units.ts`. */
-function parsed<T>(parse: (value: string | number) => T, expected: string) {
-  return z.union([z.string(), z.number()], { error: `must be ${expected}` }).transform((value, context) => {
-    try {
-      return parse(value);
-    } catch (error) {
-      if (!(error instanceof UnitError)) throw error;
-      context.addIssue({ code: 'custom', message: error.message });
-      return z.NEVER;
-    }
-  });
-}
-
-const duration = () => parsed(parseDuration, 'a duration such as 500ms, 2s, 5m or 1h; 0s means none');
-const size = () => parsed(parseSize, 'a size such as 32MiB or 16KiB');
-const address = () => parsed(parseAddress, 'an address such as 127.0.0.1:8080 or :8080');
-const name = () => z.string().min(1);
+import { address, duration, name, parsed, size } from './fields.ts';
+import { identity } from './identity-schema.ts';
+import { isHostName, parseBaseUrl, quote, UnitError } from './units.ts';
 
 /** JavaScript can't hold a string of more than 512 MiB, and a body is one for a moment. */
 const largestBody = 512 * 1024 * 1024 - 1024;
@@ -106,104 +90,6 @@ const policy = z
   })
   .prefault({})
   .transform(({ deny_list_operations: denyListOperations, ...rest }) => ({ ...rest, denyListOperations }));
-
-/** Algorithms of RFC 7518 section 3.1 that prove a caller; `none` is none. */
-const algorithm = z.enum([
-  'HS256',
-  'HS384',
-  'HS512',
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-]);
-
-const keyMembers = {
-  algorithm: algorithm.describe('The one algorithm that tokens of this key may be signed with.'),
-  secret_env: z
-    .string()
-    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'must be the name of an environment variable' })
-    .optional()
-    .describe('For HS: the environment variable that holds the secret.'),
-  secret_file: name()
-    .optional()
-    .describe('For HS: the file that holds the secret; one line feed at its end is dropped.'),
-  public_key_file: name().optional().describe('For RS, PS and ES: a public key or certificate in PEM.'),
-};
-
-/** What of an entry of `identity.jwt` its key is made from; read alone, so a fault elsewhere hides no fault of the key. */
-export const jwtKeySchema = z.object(keyMembers);
-export type JwtKeyMembers = z.output<typeof jwtKeySchema>;
-
-/** Names that every object inherits are refused: packages that handle tokens look members up without asking whose. */
-function parseClaimPath(value: string | number): string {
-  const names = String(value).split('.');
-  if (names.some((part) => part === ''))
-    throw new UnitError(`${quote(value)} is not a path; write names with dots between`);
-  const inherited = names.find((part) => part in Object.prototype);
-  if (inherited !== undefined) throw new UnitError(`${quote(inherited)} cannot be the name of a claim`);
-  // Split at its dots, such a name would never be found, and every caller would come without roles.
-  if (/:\/\//.test(String(value)))
-    throw new UnitError('a claim whose own name has dots cannot be named; use another claim');
-  return String(value);
-}
-
-const claimPath = () => parsed(parseClaimPath, 'a path of claims such as realm_access.roles');
-
-const jwt = z
-  .strictObject({
-    ...keyMembers,
-    kid: name().optional().describe('Only tokens with this kid are for this key.'),
-    issuer: name().describe('The only accepted value of iss.'),
-    audience: name().describe('Must be among the values of aud.'),
-    claims: z
-      .strictObject({
-        id: claimPath().exactOptional(),
-        roles: claimPath().exactOptional(),
-        agent_role: claimPath().exactOptional(),
-        permissions: claimPath().exactOptional(),
-        tenant: claimPath().exactOptional(),
-      })
-      .default({})
-      .describe('Paths of claims, dots between names.'),
-    clock_tolerance: duration().prefault('0s').describe('Allowed difference of clocks, at most 5m.'),
-  })
-  .refine((entry) => entry.clock_tolerance <= 300_000, { path: ['clock_tolerance'], error: 'must be at most 5m' });
-
-export type JwtMembers = z.output<typeof jwt>;
-
-const identity = z
-  .strictObject({
-    jwt: z.array(jwt).max(64).default([]),
-    anonymous: z
-      .strictObject({ roles: z.array(name()).min(1) })
-      .optional()
-      .describe('The roles of callers without a credential; absent: nobody unknown enters.'),
-    accept_unknown_credentials: z
-      .boolean()
-      .default(false)
-      .describe('Treat a credential that is there and wrong as none, for SDKs that must send some key.'),
-    role_precedence: z
-      .array(name())
-      .default([])
-      .describe('Of several roles the first in this list is the agent role, where the token names none.'),
-  })
-  .prefault({})
-  .refine((value) => !value.accept_unknown_credentials || value.anonymous !== undefined, {
-    path: ['accept_unknown_credentials'],
-    error: 'needs identity.anonymous, whose roles such a caller gets',
-  })
-  .transform((value) => ({
-    jwt: value.jwt,
-    anonymous: value.anonymous,
-    acceptUnknownCredentials: value.accept_unknown_credentials,
-    rolePrecedence: value.role_precedence,
-  }));
 
 const timeouts = z
   .strictObject({

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { parseAddress, parseDuration, parseSize, UnitError } from './units.ts';
+
+/** Text or a number, read by one of the functions of `units.ts`. */
+export function parsed<T>(parse: (value: string | number) => T, expected: string) {
+  return z.union([z.string(), z.number()], { error: `must be ${expected}` }).transform((value, context) => {
+    try {
+      return parse(value);
+    } catch (error) {
+      if (!(error instanceof UnitError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+      return z.NEVER;
+    }
+  });
+}
+
+/** Fields that several sections have. */
+export const duration = () => parsed(parseDuration, 'a duration such as 500ms, 2s, 5m or 1h; 0s means none');
+export const size = () => parsed(parseSize, 'a size such as 32MiB or 16KiB');
+export const address = () => parsed(parseAddress, 'an address such as 127.0.0.1:8080 or :8080');
+export const name = () => z.string().min(1);
