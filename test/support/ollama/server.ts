@@ -12,7 +12,7 @@ export interface OllamaServer {
   readonly pid: number;
   /** Everything that the server has logged so far. */
   log(): string;
-  /** The processes that run a model, children of the server; empty before the first request for a model. */
+  /** The processes that run a model, children of the server; for a moment after its start also one that looks for devices. */
   runners(): Promise<readonly number[]>;
   /** Ends the server at once, as a crash would; its runners stay until `stop`. */
   kill(): Promise<void>;
