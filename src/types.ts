@@ -169,9 +169,10 @@ export interface Usage {
 
 export type Outcome = 'complete' | 'aborted' | 'incomplete' | 'denied' | 'error';
 
-/** One line a request, whatever happens to it. Never any prompt or answer text. Docs: docs/audit.md. */
+/**
+ * One event a request, whatever happens to it; a sink adds `"event":"audit"` to its line. Never any prompt or answer text.
+ */
 export interface AuditEvent {
-  readonly event: 'audit';
   readonly time: string;
   readonly request_id: string;
   readonly decision_id?: string;

@@ -112,7 +112,6 @@ export function createRecorder(options: RecorderOptions): Recorder {
         finished = true;
         const endedMs = performance.now();
         const event: AuditEvent = {
-          event: 'audit',
           time,
           request_id: start.requestId,
           ...(input && { decision_id: input.decision_id }),

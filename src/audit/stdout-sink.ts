@@ -32,8 +32,8 @@ export function createStdoutSink(onFailure: (error: unknown) => void): AuditSink
 
 /** The writing half, for any destination that pino takes. */
 export function createAuditObserver(stream: DestinationStream, onFailure: (error: unknown) => void): RecordObserver {
-  // The event has its own time and no level: nothing of pino's is added to it.
-  const lines = pino({ base: null, timestamp: false, formatters: { level: () => ({}) } }, stream);
+  // The event has its own time and no level: what begins each line is what tells it from logs.
+  const lines = pino({ base: null, timestamp: false, formatters: { level: () => ({ event: 'audit' }) } }, stream);
   return (event: AuditEvent) => {
     try {
       lines.info(event);

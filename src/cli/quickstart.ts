@@ -15,7 +15,8 @@ import { addConfigOptions, type CliDeps, type ConfigOptions, readConfig } from '
 import { runApp } from './run-app.ts';
 import { mintToken } from './token.ts';
 
-const secretName = 'OPALLAMA_QUICKSTART_SECRET';
+// Not OPALLAMA_...: variables of that name set members of the configuration.
+const secretName = 'QUICKSTART_JWT_SECRET';
 const issuer = 'opallama-quickstart';
 const audience = 'opallama';
 const tokenHours = 8;
@@ -48,6 +49,7 @@ async function quickstart(options: ConfigOptions, environment: Environment): Pro
       `no Ollama answers at ${configured.upstream.baseUrl.origin}: the practice upstream answers in its place, which is no model. Start Ollama and run this again`,
     );
   }
+  log.flush();
   process.stderr.write(
     describe({
       data: `http://${app.data.host}:${app.data.port}`,

@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 
-import { loadPolicySync, type LoadedPolicy as WasmPolicy } from '@open-policy-agent/opa-wasm';
+import { loadPolicy, type LoadedPolicy as WasmPolicy } from '@open-policy-agent/opa-wasm';
 
 import { PolicyError } from '../../errors.ts';
 import type { DecisionEngine, LoadedPolicy, PolicyInput, PolicySet } from '../../types.ts';
@@ -36,35 +36,41 @@ async function load(policy: PolicySet): Promise<LoadedPolicy> {
   const memory = { initial: initialPages + Math.ceil((data.length * memoryPerDataByte) / pageBytes) };
   /** The clock of the decision that is being made: one reading, as OPA promises for a query. */
   let nowNs = 0;
-  const instantiate = (): WasmPolicy => {
-    const instance = loadPolicySync(module, { ...memory }, { 'time.now_ns': () => nowNs });
+  const instantiate = async (): Promise<WasmPolicy> => {
+    const instance = await loadPolicy(module, { ...memory }, { 'time.now_ns': () => nowNs });
     instance.setData(policy.data);
     return instance;
   };
+  const evaluateBy = (instance: WasmPolicy, entrypoint: string, input: PolicyInput): readonly unknown[] => {
+    nowNs = input.now_ns;
+    try {
+      return readResults(instance.evaluate(input, entrypoint));
+    } catch (error) {
+      // A trap may leave the memory in pieces: the next evaluation gets a new instance.
+      current = undefined;
+      throw toError(error);
+    }
+  };
 
-  let instance: WasmPolicy | undefined = guardThrows(instantiate);
-  checkBuiltins(instance);
-  const entrypoints = Object.keys(instance.entrypoints);
+  const first = await guardThrows(instantiate);
+  checkBuiltins(first);
+  let current: WasmPolicy | undefined = first;
 
   return {
     revision: policy.revision,
-    entrypoints,
+    entrypoints: Object.keys(first.entrypoints),
     reads: policy.reads,
     codes: policy.codes,
     shape: (entrypoint) => policy.shapes.get(entrypoint) ?? 'unknown',
-    evaluate(entrypoint: string, input: PolicyInput) {
-      nowNs = input.now_ns;
-      try {
-        instance ??= instantiate();
-        return readResults(instance.evaluate(input, entrypoint));
-      } catch (error) {
-        // A trap may leave the instance's memory in pieces: the next evaluation gets a new one.
-        instance = undefined;
-        throw toError(error);
-      }
+    evaluate(entrypoint, input) {
+      if (current !== undefined) return evaluateBy(current, entrypoint, input);
+      return instantiate().then((instance) => {
+        current = instance;
+        return evaluateBy(instance, entrypoint, input);
+      });
     },
     async close() {
-      instance = undefined;
+      current = undefined;
     },
   };
 }
@@ -77,9 +83,9 @@ async function compile(wasm: Uint8Array): Promise<WebAssembly.Module> {
   }
 }
 
-function guardThrows(instantiate: () => WasmPolicy): WasmPolicy {
+async function guardThrows(instantiate: () => Promise<WasmPolicy>): Promise<WasmPolicy> {
   try {
-    return instantiate();
+    return await instantiate();
   } catch (error) {
     throw new PolicyError(`policy.wasm is not a policy that OPA compiled: ${toError(error).message}`, [], {
       cause: error,
