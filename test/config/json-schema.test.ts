@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { configJsonSchema } from '../../src/config/schema.ts';
+
+test('policies/schemas/config.json is what the schema says', () => {
+  const file: unknown = JSON.parse(
+    readFileSync(new URL('../../policies/schemas/config.json', import.meta.url), 'utf8'),
+  );
+  const schema: unknown = JSON.parse(JSON.stringify(configJsonSchema));
+  assert.deepEqual(
+    file,
+    schema,
+    'run: node scripts/write-config-schema.ts && npx biome check --write policies/schemas',
+  );
+});
