@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -27,11 +28,7 @@ func parse(texts map[string]string) (modules, error) {
 			ProcessAnnotation: true,
 		})
 		if err != nil {
-			more, ok := err.(ast.Errors)
-			if !ok {
-				more = ast.Errors{ast.NewError(ast.ParseErr, ast.NewLocation(nil, file, 1, 1), "%v", err)}
-			}
-			errs = append(errs, more...)
+			errs = append(errs, parseErrors(file, err)...)
 			continue
 		}
 		parsed[file] = module
@@ -40,6 +37,20 @@ func parse(texts map[string]string) (modules, error) {
 		return nil, errs
 	}
 	return parsed, nil
+}
+
+// parseErrors gives every fault a place: a file without any Rego has none of its own.
+func parseErrors(file string, err error) ast.Errors {
+	var many ast.Errors
+	if errors.As(err, &many) {
+		return many
+	}
+	message := err.Error()
+	var one *ast.Error
+	if errors.As(err, &one) {
+		message = one.Message
+	}
+	return ast.Errors{ast.NewError(ast.ParseErr, ast.NewLocation(nil, file, 1, 1), "%v", message)}
 }
 
 func (m modules) withoutTests() modules {

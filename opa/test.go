@@ -208,4 +208,3 @@ func rows(ranges []cover.Range) []rowRange {
 	}
 	return slices.Compact(out)
 }
-

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { PolicyError } from '../../src/errors.ts';
@@ -44,6 +45,8 @@ async function pidOf(toolchain: { pid(): number | undefined }): Promise<number> 
   await waitUntil(() => toolchain.pid() !== undefined, 'the child starts');
   return toolchain.pid() ?? assert.fail();
 }
+
+const notLinux = process.platform === 'linux' ? false : 'only Linux shows the environment of a process in /proc';
 
 test('a child that is killed fails its call, and the next call gets a new one', { skip: noModule }, async (t) => {
   const toolchain = startToolchain(t);
@@ -93,22 +96,32 @@ test('closing ends the child, the call in flight and every later call', { skip: 
   await assert.rejects(toolchain.compile(quick), hasCode('toolchain_closed'));
 });
 
-test('an idle child keeps no process from ending and does not outlive it', { skip: noModule }, async () => {
+/** Runs a process of its own that compiles once; prints the child's id. */
+async function compileElsewhere(then: string): Promise<number> {
+  const module = new URL('../../src/policy/toolchain/wasm-toolchain.ts', import.meta.url).href;
   const source = `
-    import { createWasmToolchain } from ${JSON.stringify(new URL('../../src/policy/toolchain/wasm-toolchain.ts', import.meta.url).href)};
+    import { createWasmToolchain } from ${JSON.stringify(module)};
     const toolchain = createWasmToolchain({ wasmFile: ${JSON.stringify(wasmFile)}, idleMs: 60000, deadlineMs: 30000 });
     await toolchain.compile(${JSON.stringify(quick)});
-    console.log(toolchain.pid());`;
+    console.log(toolchain.pid());
+    ${then}`;
   const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', source], {
     timeout: 20_000,
   });
   assert.equal(stderr, '');
-  const pid = Number(stdout);
+  return Number(stdout);
+}
+
+test('an idle child keeps no process from ending and does not outlive it', { skip: noModule }, async () => {
+  const pid = await compileElsewhere('');
   await waitUntil(() => !isAlive(pid), 'the child ends with its parent');
 });
 
-test('the child gets nothing of the environment', { skip: noModule || process.platform !== 'linux' }, async (t) => {
-  const { readFile } = await import('node:fs/promises');
+test('a process may end by closing its tool chain', { skip: noModule }, async () => {
+  assert.equal(isAlive(await compileElsewhere('await toolchain.close();')), false);
+});
+
+test('the child gets nothing of the environment', { skip: noModule || notLinux }, async (t) => {
   const toolchain = startToolchain(t);
   await toolchain.compile(quick);
   const environment = await readFile(`/proc/${await pidOf(toolchain)}/environ`, 'utf8');
@@ -119,9 +132,7 @@ test('the child gets nothing of the environment', { skip: noModule || process.pl
   );
 });
 
-test('a module that is none is told', async (t: TestContext) => {
-  const { mkdtemp, rm } = await import('node:fs/promises');
-  const { tmpdir } = await import('node:os');
+test('a module that is none is told', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'opallama-'));
   t.after(() => rm(directory, { recursive: true }));
   const file = join(directory, 'opa.wasm');

@@ -68,3 +68,14 @@ test('the faults of every file are reported together', { skip: noModule }, async
     return true;
   });
 });
+
+test('a file without any Rego is told', { skip: noModule }, async () => {
+  await assert.rejects(
+    toolchain.compile({ modules: { 'a.rego': '# later\n' }, data: {}, entrypoints: ['a'] }),
+    (error) => {
+      assert.ok(error instanceof PolicyError);
+      assert.match(error.message, /^a\.rego:1:1: rego_parse_error: empty module$/m);
+      return true;
+    },
+  );
+});

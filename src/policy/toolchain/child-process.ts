@@ -49,7 +49,7 @@ export function createChildRunner(options: ChildOptions): ChildRunner {
     try {
       return await child.call(request, options.deadlineMs);
     } finally {
-      idle = setTimeout(() => child.end(), options.idleMs).unref();
+      idle = setTimeout(() => void child.end(), options.idleMs).unref();
     }
   }
 
@@ -93,6 +93,8 @@ function startChild(wasmFile: string): Child {
     ([reason]) => reason,
     (error: unknown) => error,
   );
+  // A broken channel is an error of a child that may live on, and may be told again later.
+  child.on('error', () => child.kill('SIGKILL'));
   void exited.then(() => {
     ended = true;
   });
@@ -101,6 +103,8 @@ function startChild(wasmFile: string): Child {
   async function end(): Promise<void> {
     ended = true;
     endedByUs = true;
+    // Or a process that waits for this would end, with the wait unsettled.
+    keepLoopAlive(child, true);
     // SIGKILL: a child that is busy inside the module hears no other signal, and it holds nothing that needs care.
     child.kill('SIGKILL');
     await exited;

@@ -16,12 +16,9 @@ export function createWasmToolchain(options: ChildOptions): Toolchain & { pid():
     shape: z.ZodType<T>,
   ): Promise<{ readonly result: T; readonly bytes: Uint8Array }> {
     const { json, bytes } = await runner.call({ command, ...request });
-    const answer = answers.answer.parse(JSON.parse(json));
+    const answer = checked(answers.answer, JSON.parse(json));
     if (!answer.ok) throw new PolicyError(summaries[command] ?? 'The policy is not usable.', answer.faults);
-    const result = shape.safeParse(answer.result);
-    // Two versions of opallama mixed: the module is not the one that this code was built with.
-    if (!result.success) throw failure('toolchain_failed', `opa.wasm is of another version: ${result.error.message}`);
-    return { result: result.data, bytes };
+    return { result: checked(shape, answer.result), bytes };
   }
 
   return {
@@ -37,6 +34,15 @@ export function createWasmToolchain(options: ChildOptions): Toolchain & { pid():
     close: () => runner.close(),
     pid: () => runner.pid(),
   };
+}
+
+function checked<T>(shape: z.ZodType<T>, value: unknown): T {
+  const result = shape.safeParse(value);
+  if (result.success) return result.data;
+  throw failure(
+    'toolchain_failed',
+    `opa/build/opa.wasm is of another version of opallama, "npm run build:opa" makes it anew: ${result.error.message}`,
+  );
 }
 
 const summaries: Readonly<Record<string, string>> = {
