@@ -88,6 +88,10 @@ function inputsHash() {
   return hash.digest('hex');
 }
 
+function isBuiltFrom(stamp) {
+  return existsSync(output) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp;
+}
+
 function build(directory, file) {
   go(directory, ['build', ...flags, '-o', file, '.']);
 }
@@ -98,7 +102,7 @@ function sha256(file) {
 
 function buildIfChanged() {
   const stamp = inputsHash();
-  if (existsSync(output) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
+  if (isBuiltFrom(stamp)) return;
   const began = Date.now();
   console.error('opallama: building opa/build/opa.wasm with Go (half a minute with empty caches) ...');
   mkdirSync(join(source, 'build'), { recursive: true });
@@ -127,7 +131,7 @@ function verify() {
       build(copy, join(copy, 'opa.wasm'));
       return sha256(join(copy, 'opa.wasm'));
     });
-    if (existsSync(output) && readFileSync(stampFile, 'utf8') === inputsHash()) sums.push(sha256(output));
+    if (isBuiltFrom(inputsHash())) sums.push(sha256(output));
     console.log(sums.join('\n'));
     if (new Set(sums).size !== 1)
       throw new BuildError('The builds differ; equal sources and one Go must give equal bytes.');
