@@ -1,6 +1,8 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { RequestError } from '../../errors.ts';
+import { byte } from './bytes.ts';
 import type { Shape } from './known-members.ts';
+import { parseEscaping, parseText } from './parse.ts';
 import { scanStructure } from './scan.ts';
 import { walkMembers } from './walk.ts';
 
@@ -18,8 +20,9 @@ export interface GuardedJson {
  * Lets a JSON object pass only if a JavaScript and a Go reader see the same in it; these bytes are then what is forwarded.
  *
  * `JSON.parse` and Go's `encoding/json` share the grammar (white space, escapes, numbers, no control characters), so
- * `JSON.parse` stands for both. They differ in duplicate keys, folded keys, broken UTF-8, lone surrogates and what follows
- * the value, which is what is refused here. Duplicates: the bytes then hold more structural colons than the value members.
+ * `JSON.parse` stands for both, but for keys with escapes (`parseEscaping`). They differ in duplicate keys, folded keys,
+ * broken UTF-8, lone surrogates and what follows the value, which is what is refused here. Duplicates: the bytes then hold
+ * more structural colons than the value members.
  *
  * @param known what Ollama knows of this kind of request
  * @throws RequestError `missing_body`, `byte_order_mark`, `invalid_utf8`, `invalid_json`, `trailing_data`, `too_deep`,
@@ -30,25 +33,14 @@ export function guardJson(bytes: Buffer, known: Shape): GuardedJson {
   const ascii = isAscii(bytes);
   if (!ascii && !isUtf8(bytes)) throw new RequestError('invalid_utf8');
 
-  const { start, end, colons } = scanStructure(bytes);
+  const { start, end, colons, escaping } = scanStructure(bytes);
   const text = bytes.toString(ascii ? 'latin1' : 'utf8');
-  const value = parseObject(text);
-  // Half a surrogate pair can only be there by escape, and any escaped half begins with \ud.
-  const strings = text.includes('\\ud') || text.includes('\\uD');
+  const value = escaping === undefined ? parseText(text) : parseEscaping(bytes, start, escaping);
+  if (!isObject(value)) throw new RequestError('not_an_object');
+  // Half a surrogate pair can only be there by escape; the first test is far cheaper and settles most large bodies.
+  const strings = bytes.includes(byte.backslash) && /\\u[dD]/.test(text);
   if (walkMembers(value, known, strings) !== colons) throw new RequestError('duplicate_member');
   return { bytes, value, start, end };
-}
-
-function parseObject(text: string): Readonly<Record<string, unknown>> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // V8's message quotes the text.
-    throw new RequestError('invalid_json');
-  }
-  if (!isObject(value)) throw new RequestError('not_an_object');
-  return value;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

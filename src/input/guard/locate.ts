@@ -1,5 +1,5 @@
+import { byte, skipSpace, skipString, skipValue } from './bytes.ts';
 import type { GuardedJson } from './guard.ts';
-import { byte, isSpace, skipSpace, skipString } from './strings.ts';
 
 /** Offsets into the guarded bytes; each end is behind the last byte. */
 export interface MemberRange {
@@ -41,26 +41,4 @@ function findMember(bytes: Buffer, object: number, name: string): MemberRange | 
     at = skipSpace(bytes, next + 1);
   }
   return undefined;
-}
-
-function skipValue(bytes: Buffer, start: number): number {
-  let depth = 0;
-  let at = start;
-  for (;;) {
-    const here = bytes[at];
-    if (here === byte.quote) {
-      at = skipString(bytes, at + 1);
-      if (depth === 0) return at;
-    } else if (here === byte.openBrace || here === byte.openBracket) {
-      depth++;
-      at++;
-    } else if (here === byte.closeBrace || here === byte.closeBracket) {
-      if (depth === 0) return at;
-      at++;
-      if (--depth === 0) return at;
-    } else {
-      if (depth === 0 && (here === byte.comma || isSpace(here) || here === undefined)) return at;
-      at++;
-    }
-  }
 }

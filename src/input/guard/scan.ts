@@ -1,5 +1,5 @@
 import { RequestError } from '../../errors.ts';
-import { byte, skipSpace, skipString } from './strings.ts';
+import { byte, skipSpace, skipString } from './bytes.ts';
 
 const maxDepth = 64;
 
@@ -16,32 +16,44 @@ export interface Structure {
   readonly end: number;
   /** Colons outside of strings: one for each member at any depth, also for those that a parser would overwrite. */
   readonly colons: number;
+  /** Offsets of the arrays and objects that hold, at any depth, a key with an escape; undefined where there is none. */
+  readonly escaping: ReadonlySet<number> | undefined;
 }
 
 /**
  * Walks the bytes of a JSON object from bracket to bracket, jumping over strings. It says nothing about the grammar between
- * the brackets, that is for `JSON.parse`, but bounds what `JSON.parse` is given.
+ * the brackets, that is for the parser, but bounds what the parser is given.
  *
  * @throws RequestError `missing_body`, `not_an_object`, `invalid_json`, `trailing_data`, `too_deep`, `too_complex`
  */
 export function scanStructure(bytes: Buffer): Structure {
   const start = skipSpace(bytes, 0);
   if (start === bytes.length) throw new RequestError('missing_body');
-  if (bytes[start] !== byte.openBrace) throw refuseOther(bytes);
+  if (bytes[start] !== byte.openBrace) throw refuseOther(bytes[start]);
 
+  const open: number[] = [];
+  let escaping: Set<number> | undefined;
   let at = start;
-  let depth = 0;
   let colons = 0;
   let containers = 0;
   let commas = 0;
+  let string = start;
+  let stringEnd = start;
   do {
     switch (bytes[at++]) {
       case byte.quote:
+        string = at;
         at = skipString(bytes, at);
         if (at === -1) throw new RequestError('invalid_json');
+        stringEnd = at;
         break;
       case byte.colon:
         colons++;
+        // What stands before a colon is a key, or the parser will find that this is no JSON.
+        if (holdsEscape(bytes, string, stringEnd)) {
+          escaping ??= new Set();
+          for (const container of open) escaping.add(container);
+        }
         break;
       case byte.comma:
         commas++;
@@ -49,25 +61,31 @@ export function scanStructure(bytes: Buffer): Structure {
       case byte.openBrace:
       case byte.openBracket:
         containers++;
-        if (++depth > maxDepth) throw new RequestError('too_deep');
+        if (open.push(at - 1) > maxDepth) throw new RequestError('too_deep');
         break;
       case byte.closeBrace:
       case byte.closeBracket:
-        depth--;
+        open.pop();
         break;
       case undefined:
         throw new RequestError('invalid_json', 'The body ends before its JSON value does.');
     }
-  } while (depth > 0);
+  } while (open.length > 0);
 
   if (commas + 10 * (colons + containers) > maxWeight) throw new RequestError('too_complex');
   if (skipSpace(bytes, at) !== bytes.length) throw new RequestError('trailing_data');
-  return { start, end: at, colons };
+  return { start, end: at, colons, escaping };
 }
 
-/** What doesn't begin with a brace is no object; whether it is JSON decides only about the words. */
-function refuseOther(bytes: Buffer): RequestError {
-  const first = bytes[skipSpace(bytes, 0)] ?? 0;
-  const beginsValue = '["-0123456789tfn'.includes(String.fromCharCode(first));
+function holdsEscape(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    if (bytes[at] === byte.backslash) return true;
+  }
+  return false;
+}
+
+/** What doesn't begin with a brace is no object; whether it begins like JSON decides only about the words. */
+function refuseOther(first: number | undefined): RequestError {
+  const beginsValue = first !== undefined && '["-0123456789tfn'.includes(String.fromCharCode(first));
   return new RequestError(beginsValue ? 'not_an_object' : 'invalid_json');
 }

@@ -45,3 +45,31 @@ export function skipSpace(bytes: Buffer, from: number): number {
   while (at < bytes.length && isSpace(bytes[at])) at++;
   return at;
 }
+
+/**
+ * @param start a value's first byte, in a text whose strings end and whose brackets close
+ * @returns the offset behind its last byte
+ */
+export function skipValue(bytes: Buffer, start: number): number {
+  let depth = 0;
+  let at = start;
+  while (at < bytes.length) {
+    const here = bytes[at];
+    if (here === byte.quote) {
+      at = skipString(bytes, at + 1);
+      if (at === -1) return bytes.length;
+      if (depth === 0) return at;
+    } else if (here === byte.openBrace || here === byte.openBracket) {
+      depth++;
+      at++;
+    } else if (here === byte.closeBrace || here === byte.closeBracket) {
+      if (depth === 0) return at;
+      at++;
+      if (--depth === 0) return at;
+    } else {
+      if (depth === 0 && (here === byte.comma || isSpace(here))) return at;
+      at++;
+    }
+  }
+  return at;
+}
