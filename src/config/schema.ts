@@ -1,6 +1,6 @@
 /**
  * The members of the configuration, their defaults and what each takes. Spelled as in YAML; each section's transform
- * gives the spelling and the units of `Config`. `policies/schemas/config.json` is made from here.
+ * gives the spelling and the units of `Config`. `docs/schemas/config.json` is made from here.
  */
 import { z } from 'zod';
 import { address, duration, name, parsed, size } from './fields.ts';

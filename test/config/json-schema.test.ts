@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { configJsonSchema } from '../../src/config/schema.ts';
 
-test('policies/schemas/config.json is what the schema says', () => {
+test('docs/schemas/config.json is what the schema says', () => {
   const file: unknown = JSON.parse(
-    readFileSync(new URL('../../policies/schemas/config.json', import.meta.url), 'utf8'),
+    readFileSync(new URL('../../docs/schemas/config.json', import.meta.url), 'utf8'),
   );
   const schema: unknown = JSON.parse(JSON.stringify(configJsonSchema));
   assert.deepEqual(
