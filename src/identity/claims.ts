@@ -13,18 +13,18 @@ export function readPrincipal(claims: Claims, paths: JwtConfig['claims']): Princ
   if (typeof id !== 'string' || id === '') return 'the token names no subject';
 
   const role = find(claims, 'role');
-  const roles = readList(paths.roles === undefined ? (find(claims, 'roles') ?? role) : find(claims, paths.roles));
+  const roles = readList(paths.roles === undefined ? firstOf(find(claims, 'roles'), role) : find(claims, paths.roles));
   if (roles === undefined) return 'the roles in the token are not a list of strings';
 
   const permissions = readList(
     paths.permissions === undefined
-      ? (find(claims, 'permissions') ?? splitScope(find(claims, 'scope')))
+      ? firstOf(find(claims, 'permissions'), splitScope(find(claims, 'scope')))
       : find(claims, paths.permissions),
   );
   if (permissions === undefined) return 'the permissions in the token are not a list of strings';
 
   const agentRole =
-    paths.agent_role === undefined ? (find(claims, 'agent_role') ?? role) : find(claims, paths.agent_role);
+    paths.agent_role === undefined ? firstOf(find(claims, 'agent_role'), role) : find(claims, paths.agent_role);
   if (agentRole !== undefined && typeof agentRole !== 'string') return 'the agent role in the token is not a string';
 
   const tenant = find(claims, paths.tenant ?? 'tenant');
@@ -40,6 +40,11 @@ function find(claims: Claims, path: string): unknown {
     value = Reflect.get(value, name);
   }
   return value;
+}
+
+/** The second stands in for a claim that is not there, never for one that is null: that is a claim of the wrong type. */
+function firstOf(claim: unknown, otherwise: unknown): unknown {
+  return claim === undefined ? otherwise : claim;
 }
 
 function readList(value: unknown): readonly string[] | undefined {

@@ -33,6 +33,8 @@ export function createJwtAuthenticator(keys: readonly JwtConfig[], now: () => nu
   const remembered = new Map<string, Verified>();
 
   return function authenticate(credential: Credential): Authentication {
+    // A token without the scheme's name is no bearer token (RFC 6750 section 2.1), however good it is.
+    if (credential.scheme === 'other') return 'not mine';
     const token = credential.value;
     const known = remembered.get(token);
     const seconds = now() / 1000;
@@ -49,7 +51,7 @@ export function createJwtAuthenticator(keys: readonly JwtConfig[], now: () => nu
     );
     let rejected = 'no key fits the algorithm and the key id of this token';
     for (const key of candidates) {
-      const verified = verify(token, key);
+      const verified = verify(token, key, seconds);
       if (typeof verified !== 'string') {
         if (remembered.size >= rememberedTokens) forgetOldest(remembered);
         remembered.set(token, verified);
@@ -87,7 +89,7 @@ function isCanonicalBase64Url(segment: string): boolean {
 }
 
 /** @returns the principal and how long the token holds, or a text that says why not */
-function verify(token: string, key: JwtConfig): Verified | string {
+function verify(token: string, key: JwtConfig, seconds: number): Verified | string {
   let payload: unknown;
   try {
     payload = jsonwebtoken.verify(token, key.key, {
@@ -95,6 +97,7 @@ function verify(token: string, key: JwtConfig): Verified | string {
       issuer: key.issuer,
       audience: key.audience,
       clockTolerance: key.clockToleranceS,
+      clockTimestamp: Math.floor(seconds),
     });
   } catch (error) {
     return describe(error);
@@ -102,7 +105,8 @@ function verify(token: string, key: JwtConfig): Verified | string {
   if (typeof payload !== 'object' || payload === null) return 'the token carries no claims';
   const claims: Readonly<Record<string, unknown>> = { ...payload };
   const { exp, nbf } = claims;
-  if (typeof exp !== 'number') return 'the token has no "exp" claim';
+  // JSON.parse reads 1e999 as Infinity, which no clock reaches.
+  if (typeof exp !== 'number' || !Number.isFinite(exp)) return 'the token has no "exp" claim';
   const principal = readPrincipal(claims, key.claims);
   if (typeof principal === 'string') return principal;
   return {
@@ -119,7 +123,7 @@ function describe(error: unknown): string {
   const message = error instanceof Error ? error.message : '';
   if (message.startsWith('jwt audience invalid')) return 'the token is for another audience';
   if (message.startsWith('jwt issuer invalid')) return 'the token is from another issuer';
-  return 'the signature of the token is not valid';
+  return message === 'invalid signature' ? 'the signature of the token is not valid' : 'the token is not valid';
 }
 
 function forgetOldest(remembered: Map<string, Verified>): void {
