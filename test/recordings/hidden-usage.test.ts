@@ -13,7 +13,7 @@ test('a streamed completion without include_usage is the recorded one less its u
   t.after(() => sidecar.stop());
   const asked = readRecording('v1-chat-stream-usage');
   const notAsked = readRecording('v1-chat-stream');
-  upstream.answerWith(asked.response, asked.methods);
+  upstream.answerWith(asked);
 
   const { responses } = await sendRaw(sidecar.port, notAsked.request, { methods: notAsked.methods });
 

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 export interface Recording {
   readonly name: string;
   readonly request: Buffer;
-  /** The method of each request; several if they were pipelined. */
+  /** Method and target of each request; several if they were pipelined. */
+  readonly asks: readonly string[];
   readonly methods: readonly string[];
   readonly response: Buffer;
 }
@@ -32,13 +33,10 @@ export function readRecording(name: string): Recording {
   const at = bytes.indexOf(separator);
   if (at === -1) throw new Error(`${name} is not a recording.`);
   const request = restore(bytes.subarray(0, at));
-  const methods = [...request.toString('latin1').matchAll(/(?:^|[\n}])([A-Za-z]+) [^ \r\n]+ HTTP\/1\.\d\r?\n/g)];
-  return {
-    name,
-    request,
-    methods: methods.map((match) => match[1] ?? ''),
-    response: bytes.subarray(at + separator.length),
-  };
+  const lines = request.toString('latin1').matchAll(/(?:^|[\n}])([A-Za-z]+ [^ \r\n]+)(?: HTTP\/1\.\d)?\r?\n/g);
+  const asks = Array.from(lines, (match) => match[1] ?? '');
+  const methods = asks.map((ask) => ask.replace(/ .*/s, ''));
+  return { name, request, asks, methods, response: bytes.subarray(at + separator.length) };
 }
 
 /** Puts back what the recorder left out where it can be known: the letter is the same on both sides. */

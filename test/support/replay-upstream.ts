@@ -5,38 +5,57 @@
 import net from 'node:net';
 import { parseMessage, parseResponses, type RawMessage, statusOf } from './raw-http.ts';
 
+export interface RecordedExchange {
+  /** Method and target of each request. */
+  readonly asks: readonly string[];
+  readonly methods: readonly string[];
+  /** The responses to all of them, one behind the other. */
+  readonly response: Buffer;
+}
+
 export interface ReplayUpstream {
   readonly url: string;
   /** Requests since the last `answerWith`. */
   readonly received: readonly RawMessage[];
-  /** Connections since the last `answerWith`, whether or not anything was sent on them. */
-  readonly connections: number;
+  /** Requests that were begun since the last `answerWith`, whether or not they came to an end. */
+  readonly begun: number;
   /**
-   * Sets what the next requests are answered with, one recorded response each.
-   * @param methods that the recorded responses answered
+   * Sets what the next requests are answered with: each gets the response that was recorded for its method and target, so
+   * that pipelined requests may come in any order.
    */
-  answerWith(response: Buffer, methods: readonly string[]): void;
+  answerWith(exchange: RecordedExchange): void;
   close(): Promise<void>;
+}
+
+/** The sidecar lists the models on its own account too, for its metrics: by `fetch`, which no recorded client is. */
+function asksForItself(chunk: Buffer): boolean {
+  return chunk.includes('\r\nsec-fetch-mode: cors\r\n') && chunk.includes('GET /api/tags ');
 }
 
 export async function startReplayUpstream(): Promise<ReplayUpstream> {
   let received: RawMessage[] = [];
-  let answers: Array<{ readonly bytes: Buffer; readonly last: boolean }> = [];
-  let connections = 0;
+  let answers: Array<{ readonly ask: string; readonly bytes: Buffer; readonly last: boolean }> = [];
+  let begun = 0;
   const sockets = new Set<net.Socket>();
   const server = net.createServer((socket) => {
-    connections += 1;
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     const chunks: Buffer[] = [];
     socket.on('data', (chunk: Buffer) => {
+      const isOwn = asksForItself(chunk);
+      if (chunks.length === 0 && !isOwn) begun += 1;
       chunks.push(chunk);
       const request = parseMessage(Buffer.concat(chunks), 0, undefined);
       if (request?.complete !== true) return;
       chunks.length = 0;
+      if (isOwn) {
+        socket.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"models":[]}');
+        return;
+      }
       received.push(request);
-      const answer = answers.shift();
+      const at = answers.findIndex(({ ask }) => request.startLine.startsWith(`${ask} `));
+      const [answer] = at === -1 ? [] : answers.splice(at, 1);
       if (answer === undefined) {
         socket.destroy();
         return;
@@ -53,19 +72,20 @@ export async function startReplayUpstream(): Promise<ReplayUpstream> {
     get received() {
       return received;
     },
-    get connections() {
-      return connections;
+    get begun() {
+      return begun;
     },
-    answerWith(response, methods) {
+    answerWith({ asks, methods, response }) {
       received = [];
-      connections = 0;
+      begun = 0;
       let at = 0;
-      answers = parseResponses(response, methods).flatMap((message) => {
+      const finals = parseResponses(response, methods).flatMap((message) => {
         const bytes = response.subarray(at, message.end);
         at = message.end;
         const closes = message.headers.some(([name, value]) => /^connection$/i.test(name) && /^close$/i.test(value));
         return statusOf(message) < 200 ? [] : [{ bytes, last: closes || message.framing === 'until_close' }];
       });
+      answers = finals.map((answer, index) => ({ ...answer, ask: asks[index] ?? '' }));
     },
     close() {
       for (const socket of sockets) socket.destroy();

@@ -1,6 +1,6 @@
 /** Starts a real Ollama on a free loopback port and stops it by pid. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +36,8 @@ export async function startOllama(options: {
   readonly models: string;
 }): Promise<OllamaServer> {
   const home = await mkdtemp(join(tmpdir(), 'opallama-ollama-'));
+  const logPath = join(home, 'server.log');
+  const logFile = openSync(logPath, 'w');
   const child = spawn(options.binary, ['serve'], {
     env: {
       ...ollamaEnvironment(home),
@@ -47,17 +49,14 @@ export async function startOllama(options: {
       OLLAMA_NUM_PARALLEL: '1',
       OLLAMA_DEBUG: '1',
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // A file, because a pipe that a busy test does not read would hold the server up.
+    stdio: ['ignore', logFile, logFile],
   });
+  closeSync(logFile);
   const pid = child.pid;
   if (pid === undefined) throw new Error(`Cannot start ${options.binary}.`);
   setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
-  let log = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => {
-      log += chunk.toString();
-    });
-  }
+  const log = () => (existsSync(logPath) ? readFileSync(logPath, 'utf8') : '');
   const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const known = new Set<number>();
   const runners = async () => {
@@ -74,7 +73,7 @@ export async function startOllama(options: {
     await rm(home, { recursive: true, force: true });
   };
   try {
-    const url = `http://127.0.0.1:${await listeningPort(child, () => log)}`;
+    const url = `http://127.0.0.1:${await listeningPort(child, log)}`;
     const kill = async () => {
       await runners();
       child.kill('SIGKILL');
@@ -82,7 +81,7 @@ export async function startOllama(options: {
         (child.exitCode ?? child.signalCode) === null ? child.once('exit', () => resolve()) : resolve(),
       );
     };
-    return { url, pid, log: () => log, runners, kill, stop };
+    return { url, pid, log, runners, kill, stop };
   } catch (error) {
     await stop();
     throw error;

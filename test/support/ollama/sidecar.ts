@@ -128,7 +128,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
 
 /** Every line on stdout must be an audit event: pipes into other tools rely on it. */
 function readAudit(line: string): AuditEvent {
-  const event: AuditEvent = JSON.parse(line);
+  const event: AuditEvent & { readonly event?: unknown } = JSON.parse(line);
   if (event.event !== 'audit') throw new Error(`not an audit event on stdout: ${line}`);
   return event;
 }
@@ -144,13 +144,13 @@ function listeningPorts(log: string): { readonly data?: number; readonly ops?: n
   return ports;
 }
 
-/** Looks every 20 ms. Rejects after `timeoutMs`; 20 s leave time for a start with a policy to compile. */
+/** Looks every 2 ms. Rejects after `timeoutMs`; 20 s leave time for a start with a policy to compile. */
 async function waitFor<T>(what: string, look: () => T | undefined, timeoutMs = 20_000): Promise<T> {
   const until = performance.now() + timeoutMs;
   for (;;) {
     const found = look();
     if (found !== undefined) return found;
     if (performance.now() > until) throw new Error(`no ${what} within ${timeoutMs} ms`);
-    await sleep(20);
+    await sleep(2);
   }
 }

@@ -1,0 +1,144 @@
+/** The JavaScript clients of Ollama and OpenAI get through the sidecar what they get directly. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { Ollama } from 'ollama';
+import OpenAI from 'openai';
+import { withoutWhatDiffers } from '../support/ollama/compare.ts';
+import { type Pair, startPair } from '../support/ollama/pair.ts';
+
+const messages = [{ role: 'user' as const, content: 'hi' }];
+const weather = {
+  type: 'function' as const,
+  function: {
+    name: 'get_weather',
+    description: 'The weather of a city.',
+    parameters: {
+      type: 'object',
+      required: ['city'],
+      properties: { city: { type: 'string', description: 'its name' } },
+    },
+  },
+};
+
+/** Everything that a call gave, frames in a row, as comparable text. */
+async function text(given: unknown): Promise<string> {
+  const value = given instanceof Promise ? await given : given;
+  const frames: unknown[] = [];
+  if (isStream(value)) for await (const frame of value) frames.push(frame);
+  else frames.push(value);
+  return withoutWhatDiffers(JSON.stringify(frames));
+}
+
+async function failureOf(call: PromiseLike<unknown>): Promise<Error> {
+  try {
+    await call;
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  return assert.fail('the call did not fail');
+}
+
+function isStream(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}
+
+const ollamaCalls: Readonly<Record<string, (client: Ollama) => unknown>> = {
+  'a chat': (client) => client.chat({ model: 'tiny', messages }),
+  'a streamed chat': (client) => client.chat({ model: 'tiny', messages, stream: true }),
+  'a chat with a tool': (client) => client.chat({ model: 'tiny', messages, tools: [weather] }),
+  'a streamed chat with a tool': (client) => client.chat({ model: 'tiny', messages, tools: [weather], stream: true }),
+  'a streamed chat that thinks': (client) => client.chat({ model: 'tiny-think', messages, think: true, stream: true }),
+  'a generation': (client) => client.generate({ model: 'tiny', prompt: 'hi' }),
+  'a streamed generation': (client) => client.generate({ model: 'tiny-emoji', prompt: 'hi', stream: true }),
+  'the list of models': (client) => client.list(),
+  'the version': (client) => client.version(),
+};
+
+const openaiCalls: Readonly<Record<string, (client: OpenAI) => unknown>> = {
+  'a completion': (client) => client.chat.completions.create({ model: 'tiny', messages }),
+  'a streamed completion': (client) => client.chat.completions.create({ model: 'tiny', messages, stream: true }),
+  'a streamed completion with its usage': (client) =>
+    client.chat.completions.create({ model: 'tiny', messages, stream: true, stream_options: { include_usage: true } }),
+  'a completion with a tool': (client) => client.chat.completions.create({ model: 'tiny', messages, tools: [weather] }),
+  'a streamed completion with a tool': (client) =>
+    client.chat.completions.create({ model: 'tiny', messages, tools: [weather], stream: true }),
+  'the list of models': async (client) => (await client.models.list()).data,
+};
+
+describe('JavaScript clients', () => {
+  let pair: Pair;
+  let ollama: { readonly direct: Ollama; readonly through: Ollama; readonly belowPrefix: Ollama };
+  let openai: { readonly direct: OpenAI; readonly through: OpenAI; readonly belowPrefix: OpenAI };
+  before(async () => {
+    pair = await startPair();
+    const { url, token } = pair.sidecar;
+    const headers = { authorization: `Bearer ${token}` };
+    ollama = {
+      direct: new Ollama({ host: pair.ollama.url }),
+      through: new Ollama({ host: url, headers }),
+      belowPrefix: new Ollama({ host: `${url}/api/v1/ollama`, headers }),
+    };
+    // The SDK sends its key as a bearer token. No retries: a failure must show.
+    openai = {
+      direct: new OpenAI({ baseURL: `${pair.ollama.url}/v1`, apiKey: 'unused', maxRetries: 0 }),
+      through: new OpenAI({ baseURL: `${url}/v1`, apiKey: token, maxRetries: 0 }),
+      belowPrefix: new OpenAI({ baseURL: `${url}/ollama/v1`, apiKey: token, maxRetries: 0 }),
+    };
+  });
+  after(() => pair.stop());
+
+  for (const [what, call] of Object.entries(ollamaCalls)) {
+    it(`ollama: ${what}, also below a prefix`, async () => {
+      const direct = await text(call(ollama.direct));
+      assert.equal(await text(call(ollama.through)), direct);
+      assert.equal(await text(call(ollama.belowPrefix)), direct);
+    });
+  }
+
+  for (const [what, call] of Object.entries(openaiCalls)) {
+    it(`openai: ${what}, also below a prefix`, async () => {
+      const direct = await text(call(openai.direct));
+      assert.equal(await text(call(openai.through)), direct);
+      assert.equal(await text(call(openai.belowPrefix)), direct);
+    });
+  }
+
+  it('get Ollama’s own words about a model that is not there', async () => {
+    const ask = (client: Ollama) => failureOf(client.chat({ model: 'nope', messages }));
+    const [direct, through] = [await ask(ollama.direct), await ask(ollama.through)];
+    assert.deepEqual([through.name, through.message], [direct.name, direct.message]);
+    assert.match(through.message, /model 'nope' not found/);
+
+    const complete = (client: OpenAI) => failureOf(client.chat.completions.create({ model: 'nope', messages }));
+    const refused = await complete(openai.through);
+    assert.ok(refused instanceof OpenAI.NotFoundError);
+    assert.equal(refused.message, (await complete(openai.direct)).message);
+  });
+
+  it('are told by their own kinds of error which rule denied and what is wrong with a token', async () => {
+    const denied = await failureOf(ollama.through.chat({ model: 'forbidden', messages }));
+    assert.match(denied.message, /nobody may ask for this model/);
+
+    const stranger = new OpenAI({ baseURL: `${pair.sidecar.url}/v1`, apiKey: 'not-a-token', maxRetries: 0 });
+    await assert.rejects(stranger.chat.completions.create({ model: 'tiny', messages }), OpenAI.AuthenticationError);
+    const forbidden = openai.through.chat.completions.create({ model: 'forbidden', messages, stream: true });
+    await assert.rejects(forbidden, (error: unknown) => {
+      assert.ok(error instanceof OpenAI.PermissionDeniedError);
+      assert.equal(error.code, 'model_forbidden');
+      return true;
+    });
+  });
+
+  it('can leave in the middle of a stream', async () => {
+    const seen = pair.sidecar.audit.length;
+    const chat = await ollama.through.chat({ model: 'slow-loop', messages, stream: true });
+    await assert.rejects(async () => {
+      for await (const _frame of chat) chat.abort();
+    }, /abort/i);
+    assert.equal((await pair.sidecar.nextAudit(seen)).outcome, 'aborted');
+
+    const completion = await openai.through.chat.completions.create({ model: 'slow-loop', messages, stream: true });
+    for await (const _chunk of completion) break;
+    assert.equal((await pair.sidecar.nextAudit(seen + 1)).outcome, 'aborted');
+  });
+});
