@@ -2,7 +2,7 @@
  * The record of one request: told of what happens in the order in which it happens, it makes exactly one audit event when
  * the request ends, however it ends. It holds what it is told and decides nothing.
  */
-import type { ErrorCode } from '../errors.ts';
+import { type ErrorCode, errorTable } from '../errors.ts';
 import type {
   Api,
   AuditEvent,
@@ -161,7 +161,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
   function recordReasons(decision: Decision): readonly string[] {
     if (!options.readsContent()) return decision.reasons.map(({ code }) => code);
     const declared = options.declaredCodes();
-    return decision.reasons.map(({ code }) => (declared.has(code) ? code : 'policy_denied'));
+    return decision.reasons.map(({ code }) =>
+      declared.has(code) || Object.hasOwn(errorTable, code) ? code : 'policy_denied',
+    );
   }
 }
 

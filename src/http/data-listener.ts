@@ -79,12 +79,15 @@ export function createDataListener(options: DataListenerOptions): Server {
   server.on('connect', (request: IncomingMessage, socket: Duplex) => {
     refuseSocket(socket, request.method ?? '', new RequestError('method_not_allowed'));
   });
+  // The parser goes on to complain about what comes behind a fault, such as the end of the connection.
+  const refused = new WeakSet<Duplex>();
   server.on('clientError', (error: Error & { readonly code?: string }, socket: Duplex) => {
     const code = classify(error.code ?? '');
-    if (code === undefined) {
+    if (code === undefined || refused.has(socket)) {
       socket.destroy();
       return;
     }
+    refused.add(socket);
     const fault = new RequestError(code);
     switch (faults.add(socket, fault)) {
       case 'none':
@@ -125,6 +128,8 @@ function isAnswering(socket: Duplex): boolean {
 
 /** @returns undefined where the peer went away without having asked for anything */
 function classify(code: string): ErrorCode | undefined {
+  // The connection ended within a request: nobody asked for anything, or the request that was being read ends with it.
+  if (code === 'HPE_INVALID_EOF_STATE') return undefined;
   if (code === 'HPE_HEADER_OVERFLOW') return 'headers_too_large';
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'request_timeout';
   return code.startsWith('HPE_') ? 'malformed_http' : undefined;

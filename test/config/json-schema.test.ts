@@ -4,9 +4,7 @@ import { test } from 'node:test';
 import { configJsonSchema } from '../../src/config/schema.ts';
 
 test('docs/schemas/config.json is what the schema says', () => {
-  const file: unknown = JSON.parse(
-    readFileSync(new URL('../../docs/schemas/config.json', import.meta.url), 'utf8'),
-  );
+  const file: unknown = JSON.parse(readFileSync(new URL('../../docs/schemas/config.json', import.meta.url), 'utf8'));
   const schema: unknown = JSON.parse(JSON.stringify(configJsonSchema));
   assert.deepEqual(
     file,

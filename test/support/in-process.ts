@@ -1,0 +1,104 @@
+/** The sidecar inside the test's own process: real sockets on free ports, audit events gathered in a list. */
+import { createSecretKey } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { type App, startApp } from '../../src/app.ts';
+import { mintToken, type TokenClaims } from '../../src/cli/token.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
+import type { AuditEvent, Config, JwtConfig } from '../../src/types.ts';
+
+export const shippedPolicy = fileURLToPath(new URL('../../policies/', import.meta.url));
+
+const key: JwtConfig = {
+  algorithm: 'HS256',
+  key: createSecretKey(Buffer.alloc(32, 7)),
+  kid: undefined,
+  issuer: 'test',
+  audience: 'opallama',
+  claims: {},
+  clockToleranceS: 0,
+};
+
+export interface TestSidecar {
+  readonly app: App;
+  readonly port: number;
+  readonly url: string;
+  readonly opsUrl: string;
+  /** Every event so far. */
+  readonly events: readonly AuditEvent[];
+  token(claims?: Partial<TokenClaims>): string;
+  /** Waits until there are so many events, at most 5 s. */
+  waitForEvents(count: number): Promise<readonly AuditEvent[]>;
+  metrics(): Promise<string>;
+  close(): Promise<void>;
+}
+
+export interface TestSidecarOptions {
+  readonly upstream: string;
+  /** Files of a policy of the test's own; the shipped one by default. */
+  readonly policy?: Readonly<Record<string, string>>;
+  readonly entrypoint?: string;
+  readonly anonymousRoles?: readonly string[];
+  readonly timeouts?: Partial<Config['timeouts']>;
+  readonly limits?: Partial<Config['limits']>;
+}
+
+export async function startTestSidecar(options: TestSidecarOptions): Promise<TestSidecar> {
+  const events: AuditEvent[] = [];
+  const directory = options.policy && writePolicy(options.policy);
+  const free = { host: '127.0.0.1', port: 0 };
+  const config: Config = {
+    listen: { data: free, ops: free, hosts: [] },
+    upstream: { baseUrl: new URL(options.upstream) },
+    prefixes: ['/api/v1/ollama', '/ollama'],
+    policy: {
+      path: directory ?? shippedPolicy,
+      engine: 'wasm',
+      entrypoint: options.entrypoint ?? 'ollama/authz',
+      mode: 'auto',
+      denyListOperations: [],
+    },
+    identity: {
+      jwt: [key],
+      anonymous: options.anonymousRoles && { roles: options.anonymousRoles },
+      acceptUnknownCredentials: false,
+      rolePrecedence: [],
+    },
+    timeouts: { connect: 1000, firstByte: 5000, idle: 5000, total: 0, headers: 5000, body: 5000, ...options.timeouts },
+    limits: { body: 1 << 20, bodiesTotal: 4 << 20, headers: 16 << 10, inFlight: 100, ...options.limits },
+    audit: { stdout: false },
+    log: { level: 'silent' },
+  };
+  const app = await startApp(config, {
+    log: createLogger('silent'),
+    observers: [(event) => events.push(event)],
+    searchPath: undefined,
+  });
+  if (directory !== undefined) rmSync(directory, { recursive: true });
+  const opsUrl = `http://127.0.0.1:${app.ops.port}`;
+  return {
+    app,
+    port: app.data.port,
+    url: `http://127.0.0.1:${app.data.port}`,
+    opsUrl,
+    events,
+    token: (claims) => mintToken(key, { subject: 'alice', roles: ['developer'], expiresInS: 60, ...claims }),
+    async waitForEvents(count) {
+      const deadline = Date.now() + 5000;
+      while (events.length < count && Date.now() < deadline) await sleep(5);
+      return events;
+    },
+    metrics: async () => (await fetch(`${opsUrl}/metrics`)).text(),
+    close: () => app.close(100),
+  };
+}
+
+function writePolicy(files: Readonly<Record<string, string>>): string {
+  const directory = mkdtempSync(join(tmpdir(), 'opallama-policy-'));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+  return directory;
+}
