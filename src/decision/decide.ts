@@ -31,28 +31,28 @@ export function createDecider(options: DeciderOptions): Decide {
     const policy = options.policy();
     if (policy === undefined) return failed(input, 'policy_unavailable', '', 0);
     const started = process.hrtime.bigint();
-    let results: readonly unknown[];
     try {
       const evaluated = policy.evaluate(options.entrypoint, input);
       // Awaiting only what has to be awaited keeps the inline engine's way free of a turn of the event loop.
-      results = evaluated instanceof Promise ? await evaluated : evaluated;
+      const results: unknown = evaluated instanceof Promise ? await evaluated : evaluated;
+      if (!Array.isArray(results)) throw new TypeError('The engine gave no list of results.');
+      const shape = policy.shape(options.entrypoint);
+      const narrowed = narrow(results, {
+        shape: shape === 'unknown' && options.mode === 'deny_list' ? 'deny_list' : shape,
+        beyondDenyList: findBeyondDenyList(input, named),
+      });
+      return {
+        ...narrowed,
+        decisionId: input.decision_id,
+        result: narrowed.allowed ? 'allow' : 'deny',
+        engine: options.engine,
+        revision: policy.revision,
+        durationNs: elapsedNs(started),
+      };
     } catch (error) {
       options.onError(error, input.decision_id);
       return failed(input, 'policy_error', policy.revision, elapsedNs(started));
     }
-    const shape = policy.shape(options.entrypoint);
-    const narrowed = narrow(results, {
-      shape: shape === 'unknown' && options.mode === 'deny_list' ? 'deny_list' : shape,
-      beyondDenyList: findBeyondDenyList(input, named),
-    });
-    return {
-      ...narrowed,
-      decisionId: input.decision_id,
-      result: narrowed.allowed ? 'allow' : 'deny',
-      engine: options.engine,
-      revision: policy.revision,
-      durationNs: elapsedNs(started),
-    };
   };
 
   function failed(

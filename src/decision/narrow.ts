@@ -77,7 +77,8 @@ export function narrow(results: readonly unknown[], options: NarrowOptions): Nar
   if (results.length === 0) return denied('policy_undefined');
   if (results.length > 1) return denied('policy_ambiguous');
   const result = results[0];
-  if (typeof result === 'boolean') return result ? { ...none, allowed: true } : denied('policy_denied');
+  if (typeof result === 'boolean')
+    return result ? { ...none, allowed: true, httpStatus: 200 } : denied('policy_denied');
   if (!isRecord(result))
     return denied('policy_malformed', `The entrypoint gave ${describe(result)}, which is no decision.`);
   try {
@@ -136,8 +137,8 @@ function readAllow(result: Readonly<Record<string, unknown>>): boolean | undefin
 }
 
 function readReasons(name: 'deny' | 'reasons', value: unknown): readonly Reason[] {
-  if (value === undefined || value === false) return [];
-  if (value === true && name === 'deny') return [reason('policy_denied')];
+  if (value === undefined) return [];
+  if (name === 'deny' && typeof value === 'boolean') return value ? [reason('policy_denied')] : [];
   if (!Array.isArray(value))
     throw new Malformed(`"${name}" is ${describe(value)}; it must be a set of strings or of {code, message}.`);
   return value.map((element: unknown) => readReason(name, element));
