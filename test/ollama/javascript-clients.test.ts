@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
+import type { AuditEvent } from '../../src/types.ts';
 import { withoutWhatDiffers } from '../support/ollama/compare.ts';
 import { type Pair, startPair } from '../support/ollama/pair.ts';
 
@@ -130,15 +131,15 @@ describe('JavaScript clients', () => {
   });
 
   it('can leave in the middle of a stream', async () => {
-    const seen = pair.sidecar.audit.length;
+    const ofThis = (event: AuditEvent) => event.model === 'slow-loop';
     const chat = await ollama.through.chat({ model: 'slow-loop', messages, stream: true });
     await assert.rejects(async () => {
       for await (const _frame of chat) chat.abort();
     }, /abort/i);
-    assert.equal((await pair.sidecar.nextAudit(seen)).outcome, 'aborted');
+    assert.equal((await pair.sidecar.auditWhere(ofThis)).outcome, 'aborted');
 
     const completion = await openai.through.chat.completions.create({ model: 'slow-loop', messages, stream: true });
     for await (const _chunk of completion) break;
-    assert.equal((await pair.sidecar.nextAudit(seen + 1)).outcome, 'aborted');
+    assert.equal((await pair.sidecar.auditWhere(ofThis, 2)).outcome, 'aborted');
   });
 });

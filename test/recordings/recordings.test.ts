@@ -44,7 +44,10 @@ describe('recorded exchanges of the proxied routes', () => {
     for (const [name, { outcome, note }] of rows) {
       const { methods, response } = readRecording(name);
       const served = parseResponses(response, methods).every((answer) => statusOf(answer) < 400);
-      assert.ok(outcome === passes || !served || note, `${name}: Ollama serves it, so a note must say why it is refused`);
+      assert.ok(
+        outcome === passes || !served || note,
+        `${name}: Ollama serves it, so a note must say why it is refused`,
+      );
     }
     for (const name of Object.keys(table.left_out)) assert.ok(!rows.has(name), `${name} is both listed and left out`);
   });
@@ -99,7 +102,9 @@ function compareRefused(answer: RawMessage, code: string, upstream: ReplayUpstre
 /** A streamed completion whose caller did not ask for its usage: the one case in which the body is changed. */
 function asksForUsageOnBehalf(request: RawMessage): boolean {
   if (!/^POST \/v1\/chat\/completions[ ?]/.test(request.startLine)) return false;
-  const body: { stream?: unknown; stream_options?: { include_usage?: unknown } | null } = JSON.parse(request.body.toString());
+  const body: { stream?: unknown; stream_options?: { include_usage?: unknown } | null } = JSON.parse(
+    request.body.toString(),
+  );
   return body.stream === true && body.stream_options?.include_usage !== true;
 }
 
@@ -120,7 +125,9 @@ function assertSameBytes(actual: Buffer, expected: Buffer): void {
   let at = 0;
   while (at < expected.length && actual[at] === expected[at]) at += 1;
   const around = (bytes: Buffer) => JSON.stringify(bytes.toString('utf8', Math.max(0, at - 40), at + 80));
-  assert.fail(`${actual.length} bytes instead of ${expected.length}, different from byte ${at}: ${around(actual)} instead of ${around(expected)}`);
+  assert.fail(
+    `${actual.length} bytes instead of ${expected.length}, different from byte ${at}: ${around(actual)} instead of ${around(expected)}`,
+  );
 }
 
 function elementAt<T>(list: readonly T[], index: number): T {

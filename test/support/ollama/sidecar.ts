@@ -36,8 +36,8 @@ export interface Sidecar {
   log(): string;
   /** Waits for the event of a request (`x-request-id`). Rejects after 5 s. */
   auditOf(requestId: string): Promise<AuditEvent>;
-  /** Waits until there is one event more than `seen` and gives it. Rejects after 5 s. */
-  nextAudit(seen: number): Promise<AuditEvent>;
+  /** Waits until so many events match and gives the last of them. Rejects after 5 s. */
+  auditWhere(match: (event: AuditEvent) => boolean, count?: number): Promise<AuditEvent>;
   stop(): Promise<void>;
 }
 
@@ -115,7 +115,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       token: signToken(),
       audit,
       log: () => log,
-      nextAudit: (seen) => waitFor(`audit event ${seen + 1}`, () => audit[seen], 5000),
+      auditWhere: (match, count = 1) =>
+        waitFor(`${count}. matching audit event`, () => audit.filter(match)[count - 1], 5000),
       auditOf: (id) =>
         waitFor(`audit event of request "${id}"`, () => audit.find((event) => event.request_id === id), 5000),
       stop,
