@@ -35,12 +35,21 @@ export async function readBundle(path: string): Promise<Bundle> {
       { cause },
     );
   });
+  if (isPacked(tar)) throw new PolicyError(`The bundle ${path} is packed twice. Build it again.`);
   const files = await unpack(tar, path);
   const revision = readRevision(files.get(manifestFile), path);
   return {
     files: new Map([...files].filter(([name]) => name !== manifestFile && name !== '.signatures.json')),
     revision,
   };
+}
+
+/** The tar reader would unpack gzip and zstd once more, past every bound (RFC 1952 section 2.3.1, RFC 8878 section 3.1.1). */
+function isPacked(tar: Buffer): boolean {
+  const [first, second, third, fourth] = tar;
+  return (
+    (first === 0x1f && second === 0x8b) || (first === 0x28 && second === 0xb5 && third === 0x2f && fourth === 0xfd)
+  );
 }
 
 function unpack(tar: Buffer, path: string): Promise<Map<string, Uint8Array>> {

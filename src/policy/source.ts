@@ -4,12 +4,11 @@
  * OPA's rules for bundles hold for directories too (docs: bundle file format): base documents come from `data.json`,
  * `data.yaml` and `data.yml` only and are mounted at their directory's path; every other JSON or YAML file is ignored.
  */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, join, posix } from 'node:path';
 
-import { parseDocument } from 'yaml';
-
 import { PolicyError, type PolicyFault } from '../errors.ts';
+import { readBaseDocument } from './base-document.ts';
 import { readBundle } from './bundle.ts';
 
 export interface PolicySource {
@@ -52,15 +51,23 @@ export async function readPolicySource(path: string): Promise<PolicySource> {
 async function readDirectory(root: string): Promise<ReadonlyMap<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>();
   let bytes = 0;
-  const walk = async (directory: string, prefix: string): Promise<void> => {
-    const entries = await readdir(directory);
+  const walk = async (directory: string, prefix: string, above: readonly string[]): Promise<void> => {
+    const real = await realpath(directory);
+    if (above.includes(real)) throw new PolicyError(`${prefix} in ${root} is a link to a directory that holds it.`);
+    const entries = await readdir(directory).catch((cause: unknown) => {
+      throw new PolicyError(`The directory ${directory} can't be read.`, [], { cause });
+    });
     for (const name of entries.sort()) {
       // `..data` and the like are how Kubernetes swaps a ConfigMap's files; the files themselves are links beside it.
       if (name.startsWith('.')) continue;
       const file = join(directory, name);
       const relative = posix.join(prefix, name);
-      const info = await stat(file);
-      if (info.isDirectory()) await walk(file, relative);
+      const info = await stat(file).catch((cause: unknown) => {
+        throw new PolicyError(`${relative} in ${root} can't be read. Is it a link to nowhere, or to itself?`, [], {
+          cause,
+        });
+      });
+      if (info.isDirectory()) await walk(file, relative, [...above, real]);
       else if (isPolicyFile(name)) {
         bytes += info.size;
         if (files.size >= mostFiles || bytes > mostBytes) {
@@ -68,12 +75,20 @@ async function readDirectory(root: string): Promise<ReadonlyMap<string, Uint8Arr
             `${root} holds more than ${mostFiles} policy files or ${mostBytes} bytes. Is it the right directory?`,
           );
         }
-        files.set(relative, await readFile(file));
+        files.set(relative, await readOrRefuse(file));
       }
     }
   };
-  await walk(root, '');
+  await walk(root, '', []);
   return files;
+}
+
+async function readOrRefuse(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new PolicyError(`The policy file ${file} can't be read.`, [], { cause });
+  }
 }
 
 function isPolicyFile(name: string): boolean {
@@ -102,27 +117,9 @@ function assemble(
 }
 
 function mount(data: Record<string, unknown>, file: string, bytes: Uint8Array, faults: PolicyFault[]): void {
-  const document = parseDocument(Buffer.from(bytes).toString('utf8'), {
-    // JSON's own schema: no dates, no booleans called "yes".
-    schema: file.endsWith('.json') ? 'json' : 'core',
-    strict: true,
-    uniqueKeys: true,
-    prettyErrors: true,
-  });
-  for (const error of document.errors) {
-    const [at] = error.linePos ?? [];
-    faults.push({
-      code: 'invalid_data',
-      message: error.message.split('\n', 1)[0] ?? error.code,
-      file,
-      row: at?.line,
-      column: at?.col,
-    });
-  }
-  if (document.errors.length > 0) return;
-  const value: unknown = document.toJS({ maxAliasCount: 100 });
-  if (!isRecord(value)) {
-    faults.push({ code: 'invalid_data', message: 'a base document must be an object', file, row: 1, column: 1 });
+  const value = readBaseDocument(file, bytes);
+  if (isFaults(value)) {
+    faults.push(...value);
     return;
   }
   const path = posix
@@ -140,6 +137,10 @@ function mount(data: Record<string, unknown>, file: string, bytes: Uint8Array, f
       column: undefined,
     });
   }
+}
+
+function isFaults(read: ReturnType<typeof readBaseDocument>): read is readonly PolicyFault[] {
+  return Array.isArray(read);
 }
 
 /** @returns the path at which both define something that is not an object */
