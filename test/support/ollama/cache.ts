@@ -55,11 +55,12 @@ export async function buildOnce(name: string, what: string, make: (dir: string) 
   return final;
 }
 
-/** Removes what builds that were killed have left. */
+/** Removes what builds that were killed have left, as far as nothing that they started writes there still. */
 async function removeLeftovers(root: string, name: string): Promise<void> {
   for (const entry of await readdir(root)) {
     const pid = entry.startsWith(`${name}.`) && /\.(\d+)\.unfinished$/.exec(entry)?.[1];
-    if (pid && !existsSync(`/proc/${pid}`)) await rm(join(root, entry), { recursive: true, force: true });
+    if (pid && !existsSync(`/proc/${pid}`))
+      await rm(join(root, entry), { recursive: true, force: true }).catch(() => undefined);
   }
 }
 
