@@ -18,6 +18,9 @@ export interface Bundle {
 const mostFiles = 10_000;
 const mostBytes = 512 * 1024 * 1024;
 
+const blockBytes = 512;
+const endOfArchive = Buffer.alloc(2 * blockBytes);
+
 const manifestFile = '.manifest';
 
 /** @throws PolicyError for anything that is not a whole bundle */
@@ -36,6 +39,7 @@ export async function readBundle(path: string): Promise<Bundle> {
     );
   });
   if (isPacked(tar)) throw new PolicyError(`The bundle ${path} is packed twice. Build it again.`);
+  if (!hasEnd(tar)) throw new PolicyError(`The bundle ${path} has no end. Was it cut short? Build it again.`);
   const files = await unpack(tar, path);
   const revision = readRevision(files.get(manifestFile), path);
   return {
@@ -52,6 +56,18 @@ function isPacked(tar: Buffer): boolean {
   );
 }
 
+/**
+ * POSIX ends an archive with two blocks of zeros. The tar reader does not miss them, and a policy that lost its last files
+ * may have lost the rules that deny.
+ */
+function hasEnd(tar: Buffer): boolean {
+  return (
+    tar.length % blockBytes === 0 &&
+    tar.length >= endOfArchive.length &&
+    tar.subarray(-endOfArchive.length).equals(endOfArchive)
+  );
+}
+
 function unpack(tar: Buffer, path: string): Promise<Map<string, Uint8Array>> {
   return new Promise((resolve, reject) => {
     const files = new Map<string, Uint8Array>();
@@ -63,7 +79,7 @@ function unpack(tar: Buffer, path: string): Promise<Map<string, Uint8Array>> {
         const name = posix.normalize(entry.path).replace(/^\/+/, '');
         if (entry.type === 'Directory') return entry.resume();
         if (entry.type !== 'File' && entry.type !== 'OldFile') refuse(`holds ${name}, which is not a plain file.`);
-        if (name.startsWith('..')) refuse('holds a path that leaves its root.');
+        if (entry.path.split('/').includes('..')) refuse('holds a path that leaves its root.');
         if (files.has(name)) refuse(`holds ${name} twice.`);
         if (files.size >= mostFiles) refuse(`holds more than ${mostFiles} files.`);
         const chunks: Uint8Array[] = [];
