@@ -31,7 +31,7 @@ export function createUsageHider(): Filter {
     flush() {
       const rest = held;
       held = nothing;
-      return rest;
+      return isUsageEvent(rest) ? nothing : rest;
     },
   };
 }

@@ -22,7 +22,10 @@ export interface Tap {
 
 /** The longest line, or JSON body, that is read, bytes; `context` in a final frame of `/api/generate` can take megabytes. */
 const longestLine = 16 * 1024 * 1024;
+/** A buffer up to this size is used for the next line again, bytes. */
+const longestReused = 64 * 1024;
 const lineFeed = 0x0a;
+const nothing: Buffer = Buffer.alloc(0);
 
 /** @returns undefined for an answer that carries no counts, such as an error page */
 export function readFraming(contentType: string | undefined): Framing | undefined {
@@ -74,26 +77,42 @@ function createBodyTap(reader: FrameReader, report: StreamReport): Tap {
   };
 }
 
-/** The beginning of a line whose end has not come yet. A line that grows too long is let go, and with it its counts. */
+/**
+ * The beginning of a line whose end has not come yet. A line that grows too long is let go, and with it its counts.
+ *
+ * Copied into one buffer that doubles: a list of pieces would take a hundred times their bytes where they come one by one.
+ */
 function createPieces() {
-  let kept: Buffer[] = [];
+  let kept: Buffer = nothing;
   let bytes = 0;
   return {
     isEmpty: () => bytes === 0,
     keep(piece: Buffer) {
-      bytes += piece.length;
-      if (bytes <= longestLine) kept.push(piece);
-      else kept = [];
+      const end = bytes + piece.length;
+      if (end > longestLine) kept = nothing;
+      else {
+        if (end > kept.length) kept = grow(kept, bytes, end);
+        piece.copy(kept, bytes);
+      }
+      bytes = end;
     },
     /** @returns the pieces and `rest`, which ends the line; without the line that was let go */
     take(rest: Buffer): Buffer | undefined {
       const tooLong = bytes > longestLine;
-      const joined = tooLong ? rest.subarray(rest.indexOf(lineFeed) + 1) : Buffer.concat([...kept, rest]);
-      kept = [];
+      const joined = tooLong
+        ? rest.subarray(rest.indexOf(lineFeed) + 1)
+        : Buffer.concat([kept.subarray(0, bytes), rest]);
+      if (kept.length > longestReused) kept = nothing;
       bytes = 0;
       return joined.length === 0 ? undefined : joined;
     },
   };
+}
+
+function grow(kept: Buffer, bytes: number, needed: number): Buffer {
+  const larger = Buffer.allocUnsafe(Math.max(needed, kept.length * 2, 1024));
+  kept.copy(larger, 0, 0, bytes);
+  return larger;
 }
 
 /** WHATWG HTML section 9.2.6: one space after the colon is not part of the data. Ollama writes each event's data in one line. */
