@@ -71,7 +71,8 @@ export function renderErrorFrame(
   const { status, message } = errorTable[code];
   const json = renderError(api, { code, status, message });
   if (framing === 'ndjson') return Buffer.from(`${json}\n`);
-  if (framing === 'sse') return Buffer.from(`data: ${json}\n\n`);
+  // The blank line first ends an event that was cut; where none was, it is nothing (WHATWG HTML section 9.2.6).
+  if (framing === 'sse') return Buffer.from(`\ndata: ${json}\n\n`);
   return undefined;
 }
 

@@ -117,7 +117,14 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
   }
 
   function cut(code: ErrorCode): void {
-    if (ended || sink.writableEnded) return;
+    if (ended) return;
+    if (sink.writableEnded) {
+      // All of it was handed on. Only the time for the whole request ends a client that does not take it.
+      if (code !== 'total_timeout') return;
+      settle(code);
+      sink.destroy();
+      return;
+    }
     if (!sink.headersSent) {
       ended = true;
       clearTimeout(idle);
@@ -138,7 +145,7 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
       sink.destroy();
       return;
     }
-    const separator = lastByte === lineFeed ? '' : '\n\n';
+    const separator = lastByte === lineFeed ? '' : '\n';
     sink.write(Buffer.concat([Buffer.from(separator), frame]), () => {
       clearTimeout(timer);
       sink.destroy();

@@ -1,0 +1,136 @@
+/** `deliver` between real sockets: an upstream that a test scripts, a server that delivers, a client that a test drives. */
+import { once } from 'node:events';
+import { createServer, get, type IncomingMessage } from 'node:http';
+import net from 'node:net';
+import { type Delivery, type DeliveryInProgress, deliver } from '../../src/stream/deliver.ts';
+
+interface Cleaner {
+  after(end: () => unknown): void;
+}
+
+export interface Stage {
+  readonly port: number;
+  /** The connections that reached the stand-in for the upstream, latest last. */
+  readonly upstreamSockets: readonly net.Socket[];
+  /** One for each request, in order. */
+  readonly deliveries: readonly DeliveryInProgress[];
+  readonly firstBytes: () => number;
+}
+
+type Script = (socket: net.Socket) => void;
+
+/** @param script what the stand-in for the upstream does with a connection, once the request's head is there */
+export async function startDelivery(
+  t: Cleaner,
+  script: Script,
+  over: Partial<Pick<Delivery, 'idleMs' | 'errorFrame' | 'filter' | 'tap' | 'headers'>> = {},
+): Promise<Stage> {
+  const upstreamSockets: net.Socket[] = [];
+  const upstream = net.createServer((socket) => {
+    upstreamSockets.push(socket);
+    socket.on('error', () => socket.destroy());
+    socket.once('data', () => script(socket));
+  });
+  const deliveries: DeliveryInProgress[] = [];
+  let firstBytes = 0;
+  const server = createServer((request, response) => {
+    const asked = get({ port: portOf(upstream), method: request.method, agent: false, path: request.url });
+    asked.on('error', () => response.destroy());
+    asked.on('response', (source: IncomingMessage) => {
+      const delivery = deliver({
+        source,
+        sink: response,
+        status: source.statusCode ?? 0,
+        headers: {
+          'content-type': 'text/plain',
+          ...(source.headers['content-length'] && { 'content-length': source.headers['content-length'] }),
+        },
+        tap: undefined,
+        filter: undefined,
+        idleMs: 0,
+        onFirstByte: () => {
+          firstBytes += 1;
+        },
+        errorFrame: (code) => Buffer.from(`{"error":"${code}"}\n`),
+        ...over,
+      });
+      // What it rejects with would be answered by the pipeline.
+      delivery.ended.catch(() => response.writeHead(502).end('not delivered'));
+      deliveries.push(delivery);
+    });
+  });
+  upstream.listen(0, '127.0.0.1');
+  server.listen(0, '127.0.0.1');
+  await Promise.all([once(upstream, 'listening'), once(server, 'listening')]);
+  t.after(() => {
+    for (const socket of upstreamSockets) socket.destroy();
+    server.closeAllConnections();
+    server.close();
+    upstream.close();
+  });
+  return { port: portOf(server), upstreamSockets, deliveries, firstBytes: () => firstBytes };
+}
+
+export const chunkedHead = 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n';
+
+export function chunk(text: string | Buffer): Buffer {
+  const bytes = Buffer.from(text);
+  return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]);
+}
+
+export const lastChunk = '0\r\n\r\n';
+
+export interface Client {
+  readonly socket: net.Socket;
+  /** All that came so far. */
+  text(): string;
+  /** Waits until it holds this, at most 5 s. */
+  until(text: string): Promise<void>;
+  readonly closed: Promise<unknown>;
+}
+
+export function ask(t: Cleaner, port: number, method = 'GET'): Client {
+  const socket = net.connect(port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  let text = '';
+  socket.on('data', (bytes) => {
+    text += bytes.toString('latin1');
+  });
+  socket.on('error', () => socket.destroy());
+  socket.write(`${method} / HTTP/1.1\r\nHost: x\r\n\r\n`);
+  return {
+    socket,
+    text: () => text,
+    until: (wanted) =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(() => stop(`${JSON.stringify(wanted)} did not come`), 5000);
+        const look = () => text.includes(wanted) && stop();
+        const leave = () => stop(`closed before ${JSON.stringify(wanted)} came`);
+        const stop = (fault?: string) => {
+          clearTimeout(timer);
+          socket.off('data', look).off('close', leave);
+          if (fault === undefined) resolve();
+          else reject(new Error(`${fault}: ${text.slice(-500)}`));
+        };
+        socket.on('data', look).on('close', leave);
+        look();
+      }),
+    closed: once(socket, 'close'),
+  };
+}
+
+/** Waits at most 5 s. */
+export async function firstOf<T>(list: readonly T[]): Promise<T> {
+  for (let tries = 0; tries < 1000; tries += 1) {
+    const [first] = list;
+    if (first !== undefined) return first;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error('it did not come');
+}
+
+function portOf(server: net.Server): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
