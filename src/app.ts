@@ -7,9 +7,10 @@ import { createRecorder, type RecordObserver } from './audit/record.ts';
 import { createDecider } from './decision/decide.ts';
 import { createWasmEngine } from './decision/engines/wasm.ts';
 import { PolicyError } from './errors.ts';
-import { createDataListener, createSocketFaults } from './http/data-listener.ts';
+import { createDataListener } from './http/data-listener.ts';
 import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
+import { createSocketFaults } from './http/socket-faults.ts';
 import { createIdentify } from './identity/identify.ts';
 import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
@@ -119,7 +120,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     bodies: createBodyBudget(config.limits.bodiesTotal),
     record,
     extraHeaders: options.extraHeaders ?? {},
-    socketFault: faults.of,
+    faults,
     onInternalError: (error, requestId) =>
       log.error({ err: error, request_id: requestId }, 'a request failed inside the sidecar'),
     onStart: metrics.started,

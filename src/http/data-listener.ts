@@ -13,39 +13,13 @@ import { type ErrorCode, RequestError } from '../errors.ts';
 import type { Config } from '../types.ts';
 import { answerError, serializeAnswer } from './answer.ts';
 import type { Pipeline } from './pipeline.ts';
+import type { SocketFaults } from './socket-faults.ts';
 
 export interface DataListenerOptions {
   readonly config: Config;
   readonly pipeline: Pipeline;
   readonly record: Recorder;
   readonly faults: SocketFaults;
-}
-
-/** Why the parser gave a socket up, and which request it was reading then. */
-export interface SocketFaults {
-  watch(request: IncomingMessage, response: ServerResponse): void;
-  /**
-   * @returns `none` where no request was being read; `reading` where one was, which will end because of this fault;
-   *   `answered` where that one has its answer already
-   */
-  add(socket: Duplex, fault: RequestError): 'none' | 'reading' | 'answered';
-  of(request: IncomingMessage): RequestError | undefined;
-}
-
-export function createSocketFaults(): SocketFaults {
-  const latest = new WeakMap<Duplex, { readonly request: IncomingMessage; readonly response: ServerResponse }>();
-  const faults = new WeakMap<IncomingMessage, RequestError>();
-  return {
-    watch: (request, response) => latest.set(request.socket, { request, response }),
-    add(socket, fault) {
-      const reading = latest.get(socket);
-      if (reading === undefined || reading.request.complete) return 'none';
-      if (reading.response.headersSent) return 'answered';
-      faults.set(reading.request, fault);
-      return 'reading';
-    },
-    of: (request) => faults.get(request),
-  };
 }
 
 export function createDataListener(options: DataListenerOptions): Server {
@@ -67,7 +41,6 @@ export function createDataListener(options: DataListenerOptions): Server {
     insecureHTTPParser: false,
   });
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    faults.watch(request, response);
     // Express gives up on targets that it can't parse; the pipeline refuses those as well, with a record.
     Reflect.apply(app, undefined, [request, response, () => pipeline.handle(request, response)]);
   };
@@ -89,41 +62,38 @@ export function createDataListener(options: DataListenerOptions): Server {
     }
     refused.add(socket);
     const fault = new RequestError(code);
-    switch (faults.add(socket, fault)) {
-      case 'none':
-        return refuseSocket(socket, 'UNKNOWN', fault);
-      case 'reading':
-        return answerSocket(socket, fault, {});
-      case 'answered':
-        socket.destroy();
-    }
+    const reading = faults.add(socket, fault);
+    if (reading === 'none') refuseSocket(socket, 'UNKNOWN', fault);
+    else if (reading === 'answered') socket.destroy();
+    else answerSocket(socket, fault, reading.requestId, reading.response);
   });
   return server;
 
   function refuseSocket(socket: Duplex, method: string, error: RequestError): void {
     const requestId = randomUUID();
     const entry = record({ requestId, api: 'gateway', method });
-    answerSocket(socket, error, { 'x-request-id': requestId });
+    answerSocket(socket, error, requestId);
     entry.finish({ outcome: 'denied', status: error.status, error: error.code });
   }
 }
 
-function answerSocket(socket: Duplex, error: RequestError, ids: Readonly<Record<string, string>>): void {
-  // With an answer under way, these bytes would stand in the middle of it.
-  if (!socket.writable || isAnswering(socket)) {
+/** @param own response of the request that failed, if it got that far: nothing was written to it */
+function answerSocket(socket: Duplex, error: RequestError, requestId: string, own?: ServerResponse): void {
+  // The answer to an earlier request is due, or under way: these bytes would be taken for it, or stand in the middle of it.
+  const due = responseOf(socket);
+  if (!socket.writable || (due !== undefined && due !== own)) {
     socket.destroy();
     return;
   }
-  socket.end(serializeAnswer(answerError('gateway', error), ids));
+  socket.end(serializeAnswer(answerError('gateway', error), { 'x-request-id': requestId }));
   socket.resume();
   // The peer may never close its side.
   setTimeout(() => socket.destroy(), 1000).unref();
 }
 
-/** Node keeps the answer that is being written on its socket. */
-function isAnswering(socket: Duplex): boolean {
-  const message: unknown = Reflect.get(socket, '_httpMessage');
-  return typeof message === 'object' && message !== null && Reflect.get(message, 'headersSent') === true;
+/** Node keeps the response whose turn it is on its socket. */
+function responseOf(socket: Duplex): unknown {
+  return Reflect.get(socket, '_httpMessage') ?? undefined;
 }
 
 /** @returns undefined where the peer went away without having asked for anything */

@@ -27,6 +27,7 @@ import type { Config, Decision, InputNeeds } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import { answerDenial, answerError, renderErrorFrame, sendAnswer } from './answer.ts';
+import type { SocketFaults } from './socket-faults.ts';
 import { applySplices } from './splice.ts';
 
 export interface PipelineParts {
@@ -40,8 +41,7 @@ export interface PipelineParts {
   readonly record: Recorder;
   /** Added to every answer; empty but for the quick start with its practice upstream. */
   readonly extraHeaders: Readonly<Record<string, string>>;
-  /** Why HTTP's parser gave this socket up, if it did: the request that was being read then ended because of it. */
-  readonly socketFault: (request: IncomingMessage) => RequestError | undefined;
+  readonly faults: SocketFaults;
   readonly onInternalError: (error: unknown, requestId: string) => void;
   readonly onStart: () => void;
   readonly onEnd: () => void;
@@ -74,6 +74,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const method = request.method ?? '';
     let api = guessApi(request.url ?? '');
     const record = parts.record({ requestId, api, method });
+    parts.faults.watch(request, response, requestId);
     inFlight += 1;
     parts.onStart();
     let exit: Exit;
@@ -177,8 +178,10 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       try {
         source = await exchange.answer;
       } catch (error) {
-        if (clientLeft) throw new RequestError('client_closed_request');
-        throw error;
+        if (!clientLeft) throw error;
+        // The model may have run for a while; Ollama never says how far it came.
+        const usage = judged.asked && ('unknown' as const);
+        return { outcome: 'aborted', status: 499, error: 'client_closed_request', usage };
       }
       return await stream(source, judged, changes.length > 0);
     }
@@ -214,15 +217,17 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         usage: tap && (report?.usage ?? ('unknown' as const)),
         finishReason: report?.finishReason,
       };
-      if (end === 'client_left') return { ...told, outcome: 'aborted', error: 'client_closed_request' };
-      if (end !== 'whole') return { ...told, outcome: 'incomplete', error: end };
+      // Some clients close as soon as they have read the last frame, before the last chunk.
+      if (end === 'client_left' && report?.ended !== true)
+        return { ...told, outcome: 'aborted', error: 'client_closed_request' };
+      if (end !== 'whole' && end !== 'client_left') return { ...told, outcome: 'incomplete', error: end };
       if (report?.failed === true) return { ...told, outcome: 'error' };
       return { ...told, outcome: report === undefined || report.ended ? 'complete' : 'incomplete' };
     }
 
     /** Every failure on the way, foreseen or not, becomes an answer and an exit. */
     function refuse(thrown: unknown): Exit {
-      const fault = parts.socketFault(request);
+      const fault = parts.faults.of(request);
       let error = thrown;
       if (fault !== undefined && thrown instanceof RequestError && thrown.code === 'client_closed_request')
         error = fault;
