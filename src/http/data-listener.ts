@@ -3,7 +3,7 @@
  * HTTP's parser gave up on it, is answered and recorded here.
  */
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 import express from 'express';
@@ -56,7 +56,8 @@ export function createDataListener(options: DataListenerOptions): Server {
   const refused = new WeakSet<Duplex>();
   server.on('clientError', (error: Error & { readonly code?: string }, socket: Duplex) => {
     const code = classify(error.code ?? '');
-    if (code === undefined || refused.has(socket)) {
+    if (refused.has(socket)) return;
+    if (code === undefined) {
       socket.destroy();
       return;
     }
@@ -79,9 +80,13 @@ export function createDataListener(options: DataListenerOptions): Server {
 
 /** @param own response of the request that failed, if it got that far: nothing was written to it */
 function answerSocket(socket: Duplex, error: RequestError, requestId: string, own?: ServerResponse): void {
-  // The answer to an earlier request is due, or under way: these bytes would be taken for it, or stand in the middle of it.
   const due = responseOf(socket);
-  if (!socket.writable || (due !== undefined && due !== own)) {
+  if (due !== undefined && due !== own) {
+    // The answer to an earlier request: these bytes would be taken for it, or stand in the middle of it.
+    due.once('close', () => setImmediate(() => answerSocket(socket, error, requestId)));
+    return;
+  }
+  if (!socket.writable) {
     socket.destroy();
     return;
   }
@@ -92,8 +97,9 @@ function answerSocket(socket: Duplex, error: RequestError, requestId: string, ow
 }
 
 /** Node keeps the response whose turn it is on its socket. */
-function responseOf(socket: Duplex): unknown {
-  return Reflect.get(socket, '_httpMessage') ?? undefined;
+function responseOf(socket: Duplex): ServerResponse | undefined {
+  const response: unknown = Reflect.get(socket, '_httpMessage');
+  return response instanceof ServerResponse ? response : undefined;
 }
 
 /** @returns undefined where the peer went away without having asked for anything */
