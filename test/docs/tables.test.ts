@@ -1,0 +1,108 @@
+/** The tables in the papers against the code that they describe: nothing missing, nothing that is no longer there. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { allPaths, memberAt } from '../../src/config/members.ts';
+import { errorTable } from '../../src/errors.ts';
+import { routes } from '../../src/input/routes.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { codes, readPaper, root, tableRows } from './papers.ts';
+
+const readme = readPaper('README.md');
+
+test('the README lists every error code with its status, and no other', () => {
+  const rows = tableRows(readme, 'Errors').map(([code, status]) => `${codes(code).join()} ${status}`);
+  const table = Object.entries(errorTable).map(([code, { status }]) => `${code} ${status}`);
+  assert.deepEqual(rows.toSorted(), table.toSorted());
+});
+
+test('the README lists every route with its methods, dialect and operation, and no other', () => {
+  const rows = tableRows(readme, 'Routes').map(
+    ([methods, path, api, operation]) => `${codes(methods)} ${codes(path)} ${api} ${codes(operation)}`,
+  );
+  const table = routes.map(({ methods, path, api, operation }) => `${methods} ${path} ${api} ${operation}`);
+  assert.deepEqual(rows.toSorted(), table.toSorted());
+});
+
+test('the README lists every metric with its type, and no other', async () => {
+  const { registry } = createMetrics({
+    declaredCodes: () => new Set(),
+    isListedModel: () => false,
+    revision: () => undefined,
+  });
+  const rows = tableRows(readme, 'Metrics').map(([name, type]) => `${codes(name)} ${/^\w+/.exec(type ?? '')}`);
+  const registered = await registry.getMetricsAsJSON();
+  assert.deepEqual(rows.toSorted(), registered.map(({ name, type }) => `${name} ${type}`).toSorted());
+});
+
+test('the README names the default addresses of the listeners', () => {
+  const rows = tableRows(readme, 'Ports').map(([listener, address]) => `${listener} ${codes(address)}`);
+  const listeners = ['data', 'ops'].map((name) => `${name} ${memberAt(['listen', name])?.default}`);
+  assert.deepEqual(rows, listeners);
+});
+
+const configuration = readPaper('docs/configuration.md');
+const sections = ['Listeners', 'Upstream', 'Policy', 'Identity', 'Timeouts', 'Limits', 'Record'];
+const documented = new Map(
+  sections.flatMap((section) =>
+    tableRows(configuration, section).map(([member, value]) => [codes(member)[0] ?? '', value ?? ''] as const),
+  ),
+);
+
+/** Sections are no members of their own in the paper; entries of a list are written with empty brackets. */
+const members = allPaths()
+  .filter((path) => path.at(-1) !== 0 && (path.length > 1 || path[0] === 'prefixes'))
+  .map((path) => ({ path, name: path.join('.').replaceAll('.0', '[]') }));
+
+test('docs/configuration.md lists every member, and no other', () => {
+  assert.deepEqual([...documented.keys()].toSorted(), members.map(({ name }) => name).toSorted());
+});
+
+for (const { path, name } of members) {
+  const value = memberAt(path)?.default;
+  if (value === undefined) continue;
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  test(`docs/configuration.md gives the default of ${name}`, () => {
+    assert.equal(documented.get(name), `\`${text}\``);
+  });
+}
+
+test('docs/configuration.md names the flags that commands take', () => {
+  const source = readFileSync(join(root, 'src/cli/config-options.ts'), 'utf8');
+  const flags = [...source.matchAll(/\.option\('(?:-c, )?(--[a-z-]+ <\w+>)/g)].map(([, flag]) => flag);
+  assert.ok(flags.length > 5);
+  const rows = tableRows(configuration, 'Flags').map(([flag]) => codes(flag).at(-1));
+  assert.deepEqual(rows, flags);
+});
+
+/** The members of an interface in `types.ts`: types are gone at run time, so they are read from the source. */
+function membersOf(name: string): readonly string[] {
+  const source = readFileSync(join(root, 'src/types.ts'), 'utf8');
+  const body = new RegExp(`^export interface ${name} \\{\\n(.*?)^\\}`, 'ms').exec(source)?.[1];
+  assert.ok(body !== undefined, name);
+  return [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, member = '']) => member);
+}
+
+test('docs/audit.md lists every member of the audit event, and no other', () => {
+  const rows = tableRows(readPaper('docs/audit.md'), 'Members').map(([member]) => codes(member)[0]);
+  assert.deepEqual(rows.toSorted(), ['event', ...membersOf('AuditEvent')].toSorted());
+});
+
+test('docs/audit.md lists every outcome, and no other', () => {
+  const source = readFileSync(join(root, 'src/types.ts'), 'utf8');
+  const union = /^export type Outcome = (.*);$/m.exec(source)?.[1];
+  const outcomes = [...(union ?? '').matchAll(/'(\w+)'/g)].map(([, outcome]) => outcome);
+  assert.ok(outcomes.length > 0);
+  const rows = tableRows(readPaper('docs/audit.md'), 'Outcomes').map(([outcome]) => codes(outcome)[0]);
+  assert.deepEqual(rows.toSorted(), outcomes.toSorted());
+});
+
+test('docs/policies.md lists every member of the input, and no other', () => {
+  const schema: { readonly properties: object } = JSON.parse(
+    readFileSync(join(root, 'policies/schemas/input.json'), 'utf8'),
+  );
+  const rows = tableRows(readPaper('docs/policies.md'), 'What a policy sees').flatMap(([member]) => codes(member));
+  assert.deepEqual(rows.toSorted(), Object.keys(schema.properties).toSorted());
+});
