@@ -17,7 +17,7 @@ export interface UpstreamOptions {
 }
 
 export interface Exchange {
-  /** The head of the answer has come. Rejects with a RequestError (502, 504). */
+  /** The head of the answer has come. Rejects with a RequestError (502, 504, and 499 once it is abandoned). */
   readonly answer: Promise<IncomingMessage>;
   /** Lets go of the upstream: Ollama stops to generate as soon as its client is gone. */
   abandon(): void;
@@ -64,6 +64,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     host: baseUrl.host,
     send(request) {
       const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+      // Who abandons it may not wait for it any more.
+      promise.catch(() => undefined);
       const response = new ExchangeResponse();
       const clock = startClock(timeouts);
       clocks.set(response, clock);
@@ -71,7 +73,11 @@ export function createUpstream(options: UpstreamOptions): Upstream {
         pathPrefix === '' ? request : { ...request, path: pathPrefix + request.path },
         (answer) => {
           clock.stop();
-          resolve(answer);
+          if (isAnswerable(answer)) resolve(answer);
+          else {
+            response.destroy();
+            reject(new RequestError('upstream_invalid'));
+          }
         },
         (error) => {
           clock.stop();
@@ -84,6 +90,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
         abandon() {
           clock.stop();
           response.destroy();
+          reject(new RequestError('client_closed_request'));
         },
       };
     },
@@ -112,7 +119,19 @@ function prepareAttempt<Target>(target: Target) {
 const clocks = new WeakMap<object, Clock>();
 
 const observe: Plugin<ExchangeRequest & IncomingMessage> = (server) => {
-  server.on('proxyReq', (outgoing, _request, response) => clocks.get(response)?.watch(outgoing));
+  server.on('proxyReq', (outgoing, request, response) => {
+    // Abandoned before the middleware, which prepares an attempt asynchronously, listened to it: nothing must be sent.
+    if (response.destroyed) {
+      outgoing.destroy();
+      return;
+    }
+    // Without a listener Node closes the connection and tells nobody.
+    outgoing.once('upgrade', (answer, socket) => {
+      socket.destroy();
+      request.onAnswer(answer);
+    });
+    clocks.get(response)?.watch(outgoing);
+  });
   server.on('proxyRes', (answer, request) => request.onAnswer(answer));
   // One failure can be told twice; the promise behind it takes the first.
   server.on('error', (error, request) => request?.onError(error));
@@ -146,6 +165,11 @@ function startClock(timeouts: UpstreamOptions['timeouts']): Clock {
       clearTimeout(timer);
     },
   };
+}
+
+/** Three digits are HTTP to Node's parser, but not all of them can be answered with (RFC 9110 section 15). */
+function isAnswerable(answer: IncomingMessage): boolean {
+  return answer.statusCode !== undefined && answer.statusCode >= 200;
 }
 
 function describeFailure(error: unknown, id: string): RequestError {
