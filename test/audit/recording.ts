@@ -1,0 +1,42 @@
+import { createRecorder, type RecorderOptions } from '../../src/audit/record.ts';
+import { withoutContent } from '../../src/input/without-content.ts';
+import type { AuditEvent, Decision, Measures } from '../../src/types.ts';
+
+/** A recorder that keeps what it makes. */
+export function createKeepingRecorder(over: Partial<RecorderOptions> = {}) {
+  const events: AuditEvent[] = [];
+  const measures: Measures[] = [];
+  const begin = createRecorder({
+    observers: [
+      (event, measured) => {
+        events.push(event);
+        measures.push(measured);
+      },
+    ],
+    declaredCodes: () => new Set(['declared_code']),
+    readsContent: () => false,
+    withoutContent,
+    now: () => new Date('2026-06-11T12:00:00.000Z'),
+    ...over,
+  });
+  return { begin, events, measures };
+}
+
+export function decisionOf(over: Partial<Decision> = {}): Decision {
+  return {
+    decisionId: 'd-1',
+    allowed: true,
+    result: 'allow',
+    reasons: [],
+    httpStatus: 200,
+    body: undefined,
+    headers: {},
+    requestHeadersToRemove: [],
+    responseHeadersToAdd: {},
+    dynamicMetadata: undefined,
+    engine: 'wasm',
+    revision: 'r7',
+    durationNs: 12_000,
+    ...over,
+  };
+}
