@@ -82,7 +82,6 @@ export const errorTable = {
 
   // The sidecar
   overloaded: { status: 503, message: 'Too many requests are in flight. Try again shortly.' },
-  shutting_down: { status: 503, message: 'The sidecar is shutting down.' },
   client_closed_request: { status: 499, message: 'The client left before the answer was complete.' },
   internal_error: { status: 500, message: 'The sidecar failed. See the log.' },
 } as const satisfies Readonly<Record<string, ErrorEntry>>;

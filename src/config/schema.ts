@@ -96,7 +96,7 @@ const timeouts = z
     connect: duration().prefault('2s').describe('Until the upstream takes the connection.'),
     first_byte: duration().prefault('300s').describe("Until the answer's first byte; a model may have to be loaded."),
     idle: duration().prefault('60s').describe('Between two parts of an answer.'),
-    total: duration().prefault('0s').describe('For the whole request; 0s means none.'),
+    total: duration().prefault('0s').describe('From the hand-over to Ollama to the end of its answer; 0s means none.'),
     headers: duration().prefault('10s').describe("Until the request's headers are there."),
     body: duration().prefault('60s').describe("Until the request's body is there."),
   })

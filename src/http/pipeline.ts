@@ -173,20 +173,28 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       };
       response.once('close', onClose);
       if (clientLeft) exchange.abandon();
+      const deadline = startDeadline(config.timeouts.total, exchange.abandon);
 
       let source: IncomingMessage;
       try {
         source = await exchange.answer;
       } catch (error) {
+        if (deadline.isOver()) throw new RequestError('total_timeout');
+        deadline.stop();
         if (!clientLeft) throw error;
         // The model may have run for a while; Ollama never says how far it came.
         const usage = judged.asked && ('unknown' as const);
         return { outcome: 'aborted', status: 499, error: 'client_closed_request', usage };
       }
-      return await stream(source, judged, changes.length > 0);
+      return await stream(source, judged, changes.length > 0, deadline);
     }
 
-    async function stream(source: IncomingMessage, judged: Judged, hideUsage: boolean): Promise<Exit> {
+    async function stream(
+      source: IncomingMessage,
+      judged: Judged,
+      hideUsage: boolean,
+      deadline: Deadline,
+    ): Promise<Exit> {
       const status = source.statusCode ?? 502;
       const framing = readFraming(source.headers['content-type']);
       // Routes that run a model say what it took; errors and lists don't.
@@ -208,9 +216,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         onFirstByte: record.firstByte,
         errorFrame: (code) => renderErrorFrame(api, framing, code),
       });
-      const total =
-        config.timeouts.total > 0 ? setTimeout(() => delivery.cut('total_timeout'), config.timeouts.total) : undefined;
-      const end = await delivery.ended.finally(() => clearTimeout(total));
+      deadline.replace(() => delivery.cut('total_timeout'));
+      const end = await delivery.ended.finally(deadline.stop);
       const report = tap?.report();
       const told = {
         status,
@@ -242,6 +249,30 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       return { outcome, status: error.status, error: error.code };
     }
   }
+}
+
+/** The time that a request may take altogether; what its end does changes as the request goes on. */
+interface Deadline {
+  isOver(): boolean;
+  replace(onOver: () => void): void;
+  stop(): void;
+}
+
+function startDeadline(ms: number, onOver: () => void): Deadline {
+  let over = false;
+  let act = onOver;
+  const expire = (): void => {
+    over = true;
+    act();
+  };
+  const timer = ms > 0 ? setTimeout(expire, ms).unref() : undefined;
+  return {
+    isOver: () => over,
+    replace(next) {
+      act = next;
+    },
+    stop: () => clearTimeout(timer),
+  };
 }
 
 interface Judged {

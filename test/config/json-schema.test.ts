@@ -6,9 +6,5 @@ import { configJsonSchema } from '../../src/config/schema.ts';
 test('docs/schemas/config.json is what the schema says', () => {
   const file: unknown = JSON.parse(readFileSync(new URL('../../docs/schemas/config.json', import.meta.url), 'utf8'));
   const schema: unknown = JSON.parse(JSON.stringify(configJsonSchema));
-  assert.deepEqual(
-    file,
-    schema,
-    'run: node scripts/write-config-schema.ts && npx biome check --write policies/schemas',
-  );
+  assert.deepEqual(file, schema, 'run: node scripts/write-config-schema.ts && npx biome check --write docs/schemas');
 });

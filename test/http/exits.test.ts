@@ -560,6 +560,40 @@ describe('a sidecar at its limits', () => {
     );
   });
 
+  it('ends a request when its whole time is over, before or within the answer', async (t) => {
+    const upstream = await startUpstream();
+    const sidecar = await startTestSidecar({
+      upstream: `http://127.0.0.1:${portOf(upstream)}`,
+      policy,
+      timeouts: { total: 100 },
+    });
+    t.after(async () => {
+      await sidecar.close();
+      upstream.closeAllConnections();
+      upstream.close();
+    });
+    const ask = (model: string) =>
+      fetch(`${sidecar.url}/api/chat`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${sidecar.token()}` },
+        body: JSON.stringify({ model }),
+      });
+    assert.equal((await ask('silent')).status, 504);
+    const cut = await ask('pauses');
+    assert.equal(cut.status, 200);
+    await assert.rejects(cut.text());
+    assert.equal((await ask('whole')).status, 200);
+    await sidecar.waitForEvents(3);
+    assert.deepEqual(
+      sidecar.events.map(({ outcome, error }) => [outcome, error]),
+      [
+        ['error', 'total_timeout'],
+        ['incomplete', 'total_timeout'],
+        ['complete', undefined],
+      ],
+    );
+  });
+
   it('names the upstream that it cannot reach', async (t) => {
     const sidecar = await startTestSidecar({ upstream: 'http://127.0.0.1:9', policy });
     t.after(() => sidecar.close());

@@ -141,3 +141,10 @@ test('a module that is none is told', async (t) => {
   t.after(() => toolchain.close());
   await assert.rejects(toolchain.compile(quick), hasCode('toolchain_died'));
 });
+
+test('a request for which the module has to grow its memory arrives whole', { skip: noModule }, async (t) => {
+  const toolchain = startToolchain(t);
+  const comment = `# ${'x'.repeat(98)}\n`.repeat(240_000);
+  const { changed, faults } = await toolchain.format({ modules: { 'a.rego': `package a\n\n${comment}` } });
+  assert.deepEqual([changed, faults], [[], []]);
+});

@@ -30,7 +30,8 @@ async function instantiate(file: string): Promise<Serve> {
   // Layout of both buffers: opa/exports_wasip1.go. The memory may be another buffer after every call, since it grows.
   return (request) => {
     const bytes = Buffer.from(JSON.stringify(request));
-    new Uint8Array(memory.buffer, address(allocate(bytes.length)), bytes.length).set(bytes);
+    const to = address(allocate(bytes.length));
+    new Uint8Array(memory.buffer, to, bytes.length).set(bytes);
     const at = address(serve());
     const view = new DataView(memory.buffer, at, 8);
     const jsonLength = view.getUint32(0, true);
