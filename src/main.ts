@@ -3,15 +3,22 @@ import { readFileSync } from 'node:fs';
 
 import { Command, CommanderError } from 'commander';
 
-import { registerCheck } from './cli/check.ts';
-import { registerQuickstart } from './cli/quickstart.ts';
-import { registerServe } from './cli/serve.ts';
-import { registerToken } from './cli/token.ts';
+import type { CliDeps } from './cli/config-options.ts';
 import { environment } from './config/environment.ts';
 import { ConfigError, PolicyError } from './errors.ts';
 
 /** The same place seen from `src/` and from `dist/`. */
 const packageFile = new URL('../package.json', import.meta.url);
+
+type Register = (program: Command, deps: CliDeps) => void;
+
+/** Loaded when asked for: a sidecar that serves needs nothing of the others. In the order of the help text. */
+const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
+  ['quickstart', async () => (await import('./cli/quickstart.ts')).registerQuickstart],
+  ['serve', async () => (await import('./cli/serve.ts')).registerServe],
+  ['check', async () => (await import('./cli/check.ts')).registerCheck],
+  ['token', async () => (await import('./cli/token.ts')).registerToken],
+]);
 
 /** @param argv as Node gives it */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -22,10 +29,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     .showHelpAfterError()
     .exitOverride();
   const deps = { environment: environment(), write: (text: string) => void process.stdout.write(text) };
-  registerQuickstart(program, deps);
-  registerServe(program, deps);
-  registerCheck(program, deps);
-  registerToken(program, deps);
+  const named = commands.get(argv[2] ?? '');
+  for (const load of named === undefined ? commands.values() : [named]) (await load())(program, deps);
   // Commands that were added before inherit nothing from the program.
   for (const command of program.commands) command.exitOverride().showHelpAfterError();
   try {

@@ -10,6 +10,7 @@ import type { Command } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
 import type { Config } from '../types.ts';
+import { getJson } from '../upstream/get-json.ts';
 import { createPracticeUpstream, PRACTICE_HEADER } from '../upstream/practice/server.ts';
 import { addConfigOptions, type CliDeps, type ConfigOptions, readConfig } from './config-options.ts';
 import { runApp } from './run-app.ts';
@@ -21,7 +22,7 @@ const issuer = 'opallama-quickstart';
 const audience = 'opallama';
 const tokenHours = 8;
 /** Ports tried after the usual one. */
-const moreports = 20;
+const morePorts = 20;
 
 /** The default policy, seen from `src/` and from `dist/`. */
 const shippedPolicy = fileURLToPath(new URL('../../policies/', import.meta.url));
@@ -87,11 +88,7 @@ function makeToken(config: Config): string {
 /** @returns the name of a model that this Ollama has, `undefined` where none answers */
 async function findModel(baseUrl: URL): Promise<string | undefined> {
   try {
-    const response = await fetch(new URL('/api/tags', baseUrl), {
-      signal: AbortSignal.timeout(1000),
-      redirect: 'error',
-    });
-    const list: unknown = await response.json();
+    const list = await getJson(new URL('/api/tags', baseUrl), 1000);
     if (typeof list !== 'object' || list === null || !('models' in list) || !Array.isArray(list.models))
       return undefined;
     const [first] = list.models.filter(isLocalModel);
@@ -115,7 +112,7 @@ function isLocalModel(model: unknown): model is { readonly name: string } {
 
 /** The usual port, or the next free one. */
 async function findFreePort(usual: number): Promise<number> {
-  for (let port = usual; port <= usual + moreports; port += 1) {
+  for (let port = usual; port <= usual + morePorts; port += 1) {
     if (await isFree(port)) return port;
   }
   return 0;

@@ -4,7 +4,7 @@ import { posix } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 
-import { Parser, type ReadEntry } from 'tar';
+import type { ReadEntry } from 'tar';
 
 import { PolicyError } from '../errors.ts';
 
@@ -68,7 +68,9 @@ function hasEnd(tar: Buffer): boolean {
   );
 }
 
-function unpack(tar: Buffer, path: string): Promise<Map<string, Uint8Array>> {
+async function unpack(tar: Buffer, path: string): Promise<Map<string, Uint8Array>> {
+  // Loaded where it is needed: a policy in a directory never is.
+  const { Parser } = await import('tar');
   return new Promise((resolve, reject) => {
     const files = new Map<string, Uint8Array>();
     const refuse = (reason: string): void => reject(new PolicyError(`The bundle ${path} ${reason}`));

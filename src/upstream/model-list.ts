@@ -2,6 +2,7 @@
  * The models that the upstream lists, for labels of metrics: a name that a caller made up must not become a series, not
  * even one that an alias by prefix answers to.
  */
+import { getJson } from './get-json.ts';
 
 export interface ModelList {
   /** Answers from what is known; a name that isn't may have the list read again, in the background. */
@@ -39,9 +40,8 @@ export function createModelList(options: ModelListOptions): ModelList {
     readAt = now();
     try {
       const url = new URL(`${options.baseUrl.pathname.replace(/\/$/, '')}/api/tags`, options.baseUrl);
-      const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: 'error' });
       models = new Set(
-        readNames(await response.json())
+        readNames(await getJson(url, timeoutMs))
           .slice(0, mostModels)
           .flatMap(canonicalizeOrDrop),
       );
