@@ -1,7 +1,7 @@
 /** What the bench found, against what it is to be (issue "First light", and CONTRIBUTING for what a change may cost). */
 
 export interface Aim {
-  readonly at: 'most';
+  /** Most that it may be. */
   readonly limit: number;
   /** What is held against the limit: the figure itself, or its ratio to the bare proxy's. */
   readonly of: 'value' | 'ratio';

@@ -8,40 +8,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { isMet, render } from './figures.ts';
-import { measureAll, type Plan } from './measure/all.ts';
+import { measureAll } from './measure/all.ts';
+import { full, quick } from './measure/plan.ts';
 import { withDirectory } from './peers/sidecar-home.ts';
-
-/** Some 80 s. */
-const full: Plan = {
-  warmUpMs: 1500,
-  idleMs: 1000,
-  requestRounds: 8,
-  requestMs: 600,
-  streamRounds: 4,
-  streams: 16,
-  frames: 400,
-  firstTokenRounds: 4,
-  firstTokenMs: 500,
-  profileMs: 2500,
-  starts: 3,
-  decisionMs: 1500,
-};
-
-/** Some 15 s: says whether something is badly wrong, not more. */
-const quick: Plan = {
-  warmUpMs: 500,
-  idleMs: 300,
-  requestRounds: 3,
-  requestMs: 300,
-  streamRounds: 2,
-  streams: 16,
-  frames: 150,
-  firstTokenRounds: 2,
-  firstTokenMs: 200,
-  profileMs: 600,
-  starts: 1,
-  decisionMs: 300,
-};
 
 const { values } = parseArgs({
   options: {
@@ -56,11 +25,11 @@ await withDirectory(async (directory) => {
   // To a file: a reader of a pipe would take the time of what is measured.
   const auditLog = await open(join(directory, 'audit.jsonl'), 'w');
   try {
-    const measured = await measureAll(values.quick ? quick : full, {
-      directory,
-      auditFd: auditLog.fd,
-      profiles: values.profiles,
-    });
+    const measured = await measureAll(
+      values.quick ? quick : full,
+      { directory, auditFd: auditLog.fd },
+      values.profiles,
+    );
     const results = {
       node: process.version,
       platform: `${process.platform} ${process.arch}`,

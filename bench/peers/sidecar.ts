@@ -4,3 +4,5 @@ import './meter.ts';
 import { main } from '../../src/main.ts';
 
 await main(process.argv);
+// The meter's channel would keep a sidecar that could not start from ending.
+if (process.exitCode !== undefined) process.exit();

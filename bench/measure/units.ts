@@ -1,0 +1,3 @@
+export function mebibytes(bytes: number): number {
+  return bytes / (1024 * 1024);
+}
