@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
 import { createDecider } from './decision/decide.ts';
 import { createWasmEngine } from './decision/engines/wasm.ts';
+import { rememberResults } from './decision/remember.ts';
 import { PolicyError } from './errors.ts';
 import { createDataListener } from './http/data-listener.ts';
 import { createOpsListener } from './http/ops-listener.ts';
@@ -72,7 +73,7 @@ export async function loadPolicy(config: Config, searchPath: string | undefined)
         `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
       );
     }
-    return { prepared, loaded };
+    return { prepared, loaded: rememberResults(loaded) };
   } finally {
     await toolchain.close();
   }

@@ -114,6 +114,8 @@ export interface PolicySet {
   readonly shapes: ReadonlyMap<string, EntrypointShape>;
   /** Codes that METADATA declares (`custom.code`); only these may be labels of metrics. */
   readonly codes: ReadonlySet<string>;
+  /** The same input gives the same result: no clock, random or network built-in is called. False where unknown. */
+  readonly deterministic: boolean;
 }
 
 /** Evaluates an input against loaded policy. An engine never decides; `decision/narrow.ts` does. */
@@ -129,6 +131,7 @@ export interface LoadedPolicy {
   /** Which input members it reads; unknown means all. */
   readonly reads: InputNeeds;
   readonly codes: ReadonlySet<string>;
+  readonly deterministic: boolean;
   shape(entrypoint: string): EntrypointShape;
   /** The raw results: one element for each result of the entrypoint, none if it is undefined. Throws what evaluation throws. */
   evaluate(entrypoint: string, input: PolicyInput): readonly unknown[] | Promise<readonly unknown[]>;
@@ -170,45 +173,45 @@ export interface Usage {
 export type Outcome = 'complete' | 'aborted' | 'incomplete' | 'denied' | 'error';
 
 /**
- * One event a request, whatever happens to it; a sink adds `"event":"audit"` to its line. Never any prompt or answer text.
+ * One event a request, whatever happens to it; a sink adds `"event":"audit"` to its line and leaves out what is undefined. Never any prompt or answer text.
  */
 export interface AuditEvent {
   readonly time: string;
   readonly request_id: string;
-  readonly decision_id?: string;
-  readonly principal?: string;
-  readonly agent_role?: string;
-  readonly tenant?: string;
+  readonly decision_id?: string | undefined;
+  readonly principal?: string | undefined;
+  readonly agent_role?: string | undefined;
+  readonly tenant?: string | undefined;
   readonly api: Api;
-  readonly operation?: Operation;
+  readonly operation?: Operation | undefined;
   readonly method: string;
-  readonly path?: string;
-  readonly model?: string;
-  readonly target?: string;
-  readonly has_system_prompt?: boolean;
-  readonly has_tools?: boolean;
-  readonly message_count?: number;
-  readonly stream?: boolean;
+  readonly path?: string | undefined;
+  readonly model?: string | undefined;
+  readonly target?: string | undefined;
+  readonly has_system_prompt?: boolean | undefined;
+  readonly has_tools?: boolean | undefined;
+  readonly message_count?: number | undefined;
+  readonly stream?: boolean | undefined;
   readonly policy_result: 'allow' | 'deny' | 'error' | 'none';
   readonly reasons: readonly string[];
-  readonly engine?: string;
-  readonly revision?: string;
-  readonly changes?: readonly string[];
+  readonly engine?: string | undefined;
+  readonly revision?: string | undefined;
+  readonly changes?: readonly string[] | undefined;
   readonly status: number;
-  readonly error?: string;
+  readonly error?: string | undefined;
   readonly usage: 'known' | 'unknown' | 'none';
-  readonly input_tokens?: number;
-  readonly output_tokens?: number;
-  readonly finish_reason?: string;
-  readonly time_to_first_token_ms?: number;
+  readonly input_tokens?: number | undefined;
+  readonly output_tokens?: number | undefined;
+  readonly finish_reason?: string | undefined;
+  readonly time_to_first_token_ms?: number | undefined;
   readonly duration_ms: number;
   readonly outcome: Outcome;
   readonly tool_name: 'ollama-api';
   readonly mcp_server: 'ollama-proxy';
   readonly action: string;
   readonly provider: 'ollama';
-  readonly dynamic_metadata?: Readonly<Record<string, unknown>>;
-  readonly input?: Readonly<Record<string, unknown>>;
+  readonly dynamic_metadata?: Readonly<Record<string, unknown>> | undefined;
+  readonly input?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** Times of a request that metrics want and the audit event does not carry, in seconds. */

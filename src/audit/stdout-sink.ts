@@ -1,44 +1,118 @@
 /**
- * Audit events as JSON lines on standard output, where a container's log collector takes them. Written by pino, which
- * escapes what callers chose (a model's name, a subject) so that nobody can write a line of their own.
+ * Audit events as JSON lines on standard output, where a container's log collector takes them.
+ *
+ * Neither a slow reader nor a full pipe may stop the event loop, and no thread pool may be paid for each line: a pipe gets
+ * the lines of one turn of the event loop in one write that does not block; a file gets the same, written at once, by
+ * pino's destination.
  */
-import { type DestinationStream, destination, pino } from 'pino';
+import { fstatSync, writeSync } from 'node:fs';
+import { Socket } from 'node:net';
+
+import { destination } from 'pino';
 
 import type { AuditEvent } from '../types.ts';
 import type { RecordObserver } from './record.ts';
 
 export interface AuditSink {
   readonly observe: RecordObserver;
-  /** Writes what is still buffered, as far as the descriptor takes it. Never throws. */
-  flush(): void;
+  /** Waits until everything is written, at most two seconds. Nothing may be observed afterwards. */
+  close(): Promise<void>;
+  /** For a process that is about to crash: writes what this turn of the event loop gathered. Never throws. */
+  flushNow(): void;
 }
 
-/** @param onFailure told of each failed write; the event is lost then, and that has to be counted */
+/** Where lines go: pino's destination and a socket both are this. */
+export interface LineStream {
+  write(text: string): unknown;
+}
+
+const standardOutput = 1;
+/** What a reader that does not read may cost, bytes; what comes behind is lost and counted. */
+const mostBuffered = 64 * 1024 * 1024;
+const closeMs = 2000;
+
+/** @param onFailure told of each event that could not be written, so that it can be counted */
 export function createStdoutSink(onFailure: (error: unknown) => void): AuditSink {
-  // Not synchronous: a reader that is slow must not stop the event loop. What is buffered is flushed at the end.
-  const stream = destination({ fd: 1, sync: false });
-  stream.on('error', onFailure);
+  const output = openStandardOutput(onFailure);
+  let gathered = '';
+
+  function gather(text: string): void {
+    if (gathered === '') setImmediate(flush);
+    gathered += text;
+  }
+
+  function flush(): void {
+    const text = gathered;
+    gathered = '';
+    if (text === '') return;
+    if (output.bufferedBytes() <= mostBuffered) output.write(text);
+    else for (const _line of text.matchAll(/\n/g)) onFailure(new Error('standard output is not read'));
+  }
+
   return {
-    observe: createAuditObserver(stream, onFailure),
-    flush() {
+    observe: createAuditObserver({ write: gather }, onFailure),
+    async close() {
+      flush();
+      const late = new Promise<void>((resolve) => setTimeout(resolve, closeMs).unref());
+      await Promise.race([output.end(), late]);
+    },
+    flushNow() {
       try {
-        stream.flushSync();
+        writeSync(standardOutput, gathered);
       } catch (error) {
         onFailure(error);
       }
+      gathered = '';
     },
   };
 }
 
-/** The writing half, for any destination that pino takes. */
-export function createAuditObserver(stream: DestinationStream, onFailure: (error: unknown) => void): RecordObserver {
-  // The event has its own time and no level: what begins each line is what tells it from logs.
-  const lines = pino({ base: null, timestamp: false, formatters: { level: () => ({ event: 'audit' }) } }, stream);
+interface Output extends LineStream {
+  /** Bytes that the reader has not taken yet. */
+  bufferedBytes(): number;
+  end(): Promise<void>;
+}
+
+function openStandardOutput(onFailure: (error: unknown) => void): Output {
+  const kind = fstatSync(standardOutput);
+  if (kind.isFIFO() || kind.isSocket()) {
+    const pipe = new Socket({ fd: standardOutput, readable: false });
+    pipe.on('error', onFailure);
+    return {
+      write: (text) => pipe.write(text),
+      bufferedBytes: () => pipe.writableLength,
+      end: () => new Promise((resolve) => pipe.once('close', () => resolve()).end()),
+    };
+  }
+  const file = destination({ fd: standardOutput, sync: true });
+  file.on('error', onFailure);
+  return {
+    write: (text) => file.write(text),
+    bufferedBytes: () => 0,
+    async end() {
+      file.flushSync();
+    },
+  };
+}
+
+/**
+ * Characters that JSON leaves as they are and a terminal takes for commands (C1 controls), or a reader for line ends.
+ * What stands in a line was chosen by callers too: names of models, subjects.
+ */
+const unprintable = /[\u007f-\u009f\u2028\u2029]/g;
+
+/** The writing half, for any stream. The line says what it is first, which tells it from logs. */
+export function createAuditObserver(stream: LineStream, onFailure: (error: unknown) => void): RecordObserver {
   return (event: AuditEvent) => {
     try {
-      lines.info(event);
+      const json = JSON.stringify(event).replace(unprintable, escapeCharacter);
+      stream.write(`{"event":"audit",${json.slice(1)}\n`);
     } catch (error) {
       onFailure(error);
     }
   };
+}
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

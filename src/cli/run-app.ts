@@ -42,7 +42,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
     log.info({ signal }, 'shutting down');
     await running.app.close();
     await options.onClosed?.();
-    sink?.flush();
+    await sink?.close();
     log.flush();
     process.exit(0);
   };
@@ -50,7 +50,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
   process.on('SIGINT', (signal) => void stop(signal));
   // The process ends as it would have, but no event that was made is lost.
   process.on('uncaughtExceptionMonitor', () => {
-    sink?.flush();
+    sink?.flushNow();
     log.flush();
   });
   return running;

@@ -1,9 +1,11 @@
 import type { InputNeeds, PolicyInput, Principal } from '../types.ts';
 import { resolveAgentRole } from './agent-role.ts';
-import type { Asked } from './ask/asked.ts';
+import type { Asked, ContentMember } from './ask/asked.ts';
 import { readCallerHeaders } from './caller-headers.ts';
 import { shortName } from './model-name.ts';
 import type { Route } from './routes.ts';
+
+const contentNames: readonly ContentMember[] = ['messages', 'prompt', 'system', 'suffix', 'template'];
 
 /** All that the input document is made of; values only. */
 export interface InputFacts {
@@ -89,8 +91,11 @@ function askedMembers(asked: Asked, needs: InputNeeds): Partial<PolicyInput> {
   };
 }
 
+/** A member that policy does not read is not even built: it is a getter where that costs something. */
 function contentMembers(asked: Asked, needs: InputNeeds): Asked['content'] {
-  if (needs.all) return asked.content;
-  const read = Object.entries(asked.content).filter(([name]) => needs.members.has(name));
-  return Object.fromEntries(read);
+  const built: Partial<Record<ContentMember, unknown>> = {};
+  for (const member of contentNames) {
+    if (member in asked.content && (needs.all || needs.members.has(member))) built[member] = asked.content[member];
+  }
+  return built;
 }

@@ -82,11 +82,12 @@ function toFault(test: TestCase) {
   return { code: test.outcome === 'fail' ? 'test_failed' : 'test_error', message, file, row, column };
 }
 
-function describe(inspection: Inspection | undefined): Pick<PolicySet, 'reads' | 'shapes' | 'codes'> {
+function describe(inspection: Inspection | undefined): Pick<PolicySet, 'reads' | 'shapes' | 'codes' | 'deterministic'> {
   return {
     reads: { all: inspection?.reads.all ?? true, members: new Set(inspection?.reads.members) },
     shapes: new Map(Object.entries(inspection?.shapes ?? {})),
     codes: new Set(inspection?.codes),
+    deterministic: inspection?.nondeterministicBuiltins.length === 0,
   };
 }
 

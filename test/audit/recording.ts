@@ -2,14 +2,14 @@ import { createRecorder, type RecorderOptions } from '../../src/audit/record.ts'
 import { withoutContent } from '../../src/input/without-content.ts';
 import type { AuditEvent, Decision, Measures } from '../../src/types.ts';
 
-/** A recorder that keeps what it makes. */
+/** A recorder that keeps what it makes, as a line holds it: without the members that are undefined. */
 export function createKeepingRecorder(over: Partial<RecorderOptions> = {}) {
   const events: AuditEvent[] = [];
   const measures: Measures[] = [];
   const begin = createRecorder({
     observers: [
       (event, measured) => {
-        events.push(event);
+        events.push(JSON.parse(JSON.stringify(event)));
         measures.push(measured);
       },
     ],

@@ -13,6 +13,7 @@ function policyThat(evaluate: (...asked: unknown[]) => unknown, shape: Entrypoin
     entrypoints: ['ollama/authz'],
     reads: { all: false, members: new Set() },
     codes: new Set(),
+    deterministic: false,
     shape: () => shape,
     evaluate: () => [],
     close: async () => {},

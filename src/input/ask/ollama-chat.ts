@@ -40,6 +40,10 @@ export function readOllamaChat(body: JsonObject): Asked {
     estimatedTokens: estimateTokens(promptBytes),
     ...readOptions(body),
     metadata: readMetadata(body),
-    content: { messages: withPlainRoles(messages) },
+    content: {
+      get messages() {
+        return withPlainRoles(messages);
+      },
+    },
   };
 }

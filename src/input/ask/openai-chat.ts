@@ -47,7 +47,11 @@ export function readOpenaiChat(body: JsonObject): Asked {
     format: readFormat(objectOf(body, 'response_format')),
     maxTokens: limitOf(numberOf(body, 'max_tokens')),
     metadata: readMetadata(body),
-    content: { messages: withPlainRoles(messages) },
+    content: {
+      get messages() {
+        return withPlainRoles(messages);
+      },
+    },
   };
 }
 

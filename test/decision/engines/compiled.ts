@@ -28,6 +28,7 @@ export async function compile(
     reads: { all: inspection.reads.all, members: new Set(inspection.reads.members) },
     shapes: new Map(Object.entries(inspection.shapes)),
     codes: new Set(inspection.codes),
+    deterministic: inspection.nondeterministicBuiltins.length === 0,
   };
 }
 
