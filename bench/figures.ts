@@ -20,7 +20,7 @@ export interface Figure {
 
 export interface Part {
   readonly part: string;
-  /** µs of a request or a frame; undefined where it was not seen there. */
+  /** Time in its own code alone. The other two have in them what Node did on its behalf. */
   readonly sidecarSelf: number;
   readonly sidecar: number;
   readonly bare: number;

@@ -19,8 +19,13 @@ export function mainThreadPerRequest(round: Round): number {
 }
 
 /** The frame with the counts is one too. */
+export function framesOf(frames: number): (round: Round) => number {
+  return (round) => round.requests * (frames + 1);
+}
+
 export function cpuPerFrame(frames: number): (round: Round) => number {
-  return (round) => round.cpuUs / (round.requests * (frames + 1));
+  const count = framesOf(frames);
+  return (round) => round.cpuUs / count(round);
 }
 
 export function perSecond(round: Round): number {

@@ -41,8 +41,6 @@ export interface DecisionsInPlace {
   readonly count: number;
   /** µs */
   readonly mean: number;
-  /** µs; between the bounds of its bucket, as if its decisions were spread evenly. */
-  readonly p50: number;
   /** 0 to 1 */
   readonly within25us: number;
 }
@@ -50,20 +48,10 @@ export interface DecisionsInPlace {
 /** What was decided between two readings. */
 export function compareDecisions(before: DecisionHistogram, after: DecisionHistogram): DecisionsInPlace {
   const count = after.count - before.count;
-  const upTo = after.buckets.map(
-    ([bound, counted], index) => [bound, counted - (before.buckets[index]?.[1] ?? 0)] as const,
-  );
-  let lower: readonly [bound: number, count: number] = [0, 0];
-  let p50 = Number.NaN;
-  for (const upper of upTo) {
-    if (upper[1] >= count / 2) {
-      p50 = lower[0] + ((count / 2 - lower[1]) / (upper[1] - lower[1])) * (upper[0] - lower[0]);
-      break;
-    }
-    lower = upper;
-  }
-  const within = upTo.find(([bound]) => bound === 0.000025)?.[1] ?? Number.NaN;
-  return { count, mean: ((after.sumS - before.sumS) / count) * 1e6, p50: p50 * 1e6, within25us: within / count };
+  const upTo = (histogram: DecisionHistogram): number =>
+    histogram.buckets.find(([bound]) => bound === 0.000025)?.[1] ?? Number.NaN;
+  const within = upTo(after) - upTo(before);
+  return { count, mean: ((after.sumS - before.sumS) / count) * 1e6, within25us: within / count };
 }
 
 /** Decides the same input again and again, narrowing included. @param durationMs of the whole measurement */

@@ -4,53 +4,57 @@ import { join } from 'node:path';
 
 import type { Part } from '../figures.ts';
 import type { Load } from '../load/drive.ts';
+import type { ByName } from './costs.ts';
 import { type PartTime, splitByPart } from './parts.ts';
 import { type Round, runRound, type Way } from './rounds.ts';
+import { medianOf } from './statistics.ts';
 
-interface Profiled {
-  readonly round: Round;
-  readonly parts: readonly PartTime[];
+export interface PartsOptions {
+  readonly load: Omit<Load, 'port'>;
+  /** Of the same load without the profiler, which costs something itself: its shares are laid over these times. */
+  readonly rounds: ByName;
+  /** A round's requests or frames. */
+  readonly count: (round: Round) => number;
+  /** Where the profiles are left too. */
+  readonly directory: string | undefined;
 }
 
-/**
- * The profiler costs something itself, most of all where little happens between two samples: these times are for comparing
- * parts with each other, not with the figures.
- *
- * @param directory where the profiles are left too
- * @returns the parts, in the unit that `measure` gives the time of a whole round in
- */
+/** @returns µs for each request or frame */
 export async function comparePartsUnder(
   ways: { readonly bare: Way; readonly sidecar: Way },
-  load: Omit<Load, 'port'>,
-  directory: string | undefined,
-): Promise<(measure: (round: Round) => number) => readonly Part[]> {
-  const bare = await profile(ways.bare, load, directory);
-  const sidecar = await profile(ways.sidecar, load, directory);
-  const names = new Set([...sidecar.parts, ...bare.parts].map(({ part }) => part));
-  return (measure) =>
-    [...names].map((name) => {
-      const of = ({ round, parts }: Profiled) => {
-        const { self = 0, onBehalf = 0 } = parts.find(({ part }) => part === name) ?? {};
-        return { self: self * measure(round), onBehalf: onBehalf * measure(round) };
-      };
-      return { part: name, bare: of(bare).onBehalf, sidecar: of(sidecar).onBehalf, sidecarSelf: of(sidecar).self };
-    });
+  options: PartsOptions,
+): Promise<readonly Part[]> {
+  const bare = await measureParts(ways.bare, options);
+  const sidecar = await measureParts(ways.sidecar, options);
+  const names = new Set([...sidecar, ...bare].map(({ part }) => part));
+  return [...names].map((name) => {
+    const here = sidecar.find(({ part }) => part === name);
+    const there = bare.find(({ part }) => part === name);
+    return {
+      part: name,
+      bare: there?.onBehalf ?? 0,
+      sidecar: here?.onBehalf ?? 0,
+      sidecarSelf: here?.self ?? 0,
+    };
+  });
 }
 
-async function profile(way: Way, load: Omit<Load, 'port'>, directory: string | undefined): Promise<Profiled> {
+async function measureParts(way: Way, options: PartsOptions): Promise<readonly PartTime[]> {
+  const { load, rounds, count, directory } = options;
   if (way.peer === undefined) throw new Error('There is no process to profile.');
   await way.peer.startProfile();
-  const round = await runRound(way, load);
+  await runRound(way, load);
   const profile = await way.peer.stopProfile();
   if (directory !== undefined) {
     await writeFile(join(directory, `${way.name}-${load.kind}.cpuprofile`), JSON.stringify(profile));
   }
-  // The profile is of the one thread; what others took (garbage, compiling, writing the audit log) is a part of its own.
-  const ofMainThread = Math.min(1, round.mainThreadUs / round.cpuUs);
+  const mainUs = medianOf(rounds[way.name].map((round) => round.mainThreadUs / count(round)));
+  // The profile is of the one thread; others collect garbage, compile and write the audit log.
+  const otherUs = medianOf(rounds[way.name].map((round) => (round.cpuUs - round.mainThreadUs) / count(round)));
   const parts = splitByPart(profile).map(({ part, self, onBehalf }) => ({
     part,
-    self: self * ofMainThread,
-    onBehalf: onBehalf * ofMainThread,
+    self: self * mainUs,
+    onBehalf: onBehalf * mainUs,
   }));
-  return { round, parts: [...parts, { part: 'other threads', self: 1 - ofMainThread, onBehalf: 1 - ofMainThread }] };
+  return [...parts, { part: 'other threads', self: otherUs, onBehalf: otherUs }];
 }

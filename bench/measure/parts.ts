@@ -8,7 +8,7 @@ import type { Profiler } from 'node:inspector';
 export interface PartTime {
   /** `src/identity`, a package's name, `node` ... */
   readonly part: string;
-  /** Shares of the time that was not idle, 0 to 1. */
+  /** Of the time that was not idle; shares from 0 to 1, or what they are multiplied with. */
   readonly self: number;
   readonly onBehalf: number;
 }
