@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+import { createBatch } from './audit/batch.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
 import { createDecider } from './decision/decide.ts';
 import { createWasmEngine } from './decision/engines/wasm.ts';
@@ -40,6 +41,8 @@ export interface App {
   readonly ops: Address;
   /** An audit event could not be written. */
   auditFailed(): void;
+  /** Tells of the requests that have ended and were not told of yet. */
+  tellNow(): void;
   /** Takes no more requests, waits for those in flight up to `graceMs`, then cuts them. */
   close(graceMs?: number): Promise<void>;
 }
@@ -93,7 +96,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const declaredCodes = (): ReadonlySet<string> => policy?.codes ?? new Set();
   const metrics = createMetrics({ declaredCodes, isListedModel: models.has, revision: () => policy?.revision });
   metrics.policyReloaded('success');
+  const batch = createBatch({ delayMs: 20, most: 1000 });
   const record = createRecorder({
+    later: batch.add,
     observers: [...options.observers, metrics.observe],
     declaredCodes,
     readsContent: () => {
@@ -131,7 +136,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   let closing = false;
   const dataServer = createDataListener({ config, pipeline, record, faults });
   const opsServer = createOpsListener({
-    metrics: () => metrics.registry.metrics(),
+    metrics() {
+      batch.drain();
+      return metrics.registry.metrics();
+    },
     metricsContentType: metrics.registry.contentType,
     notReady: () => [...(policy === undefined ? ['no policy is loaded'] : []), ...(closing ? ['shutting down'] : [])],
   });
@@ -151,10 +159,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     data,
     ops,
     auditFailed: metrics.auditFailed,
+    tellNow: batch.drain,
     async close(graceMs = 10_000) {
       closing = true;
       const closed = Promise.all([closeServer(dataServer, graceMs), closeServer(opsServer, graceMs)]);
       await closed;
+      batch.drain();
       upstream.close();
       await policy?.close();
     },

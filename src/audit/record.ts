@@ -60,15 +60,18 @@ export interface RecorderOptions {
   /** The input as it may be recorded. */
   readonly withoutContent: (input: PolicyInput) => Readonly<Record<string, unknown>>;
   readonly now?: () => Date;
+  /** When to make and tell the event of a request that has ended; at once by default. */
+  readonly later?: (task: () => void) => void;
 }
 
 export type Recorder = (start: RequestStart) => RequestRecord;
 
 export function createRecorder(options: RecorderOptions): Recorder {
   const now = options.now ?? (() => new Date());
+  const later = options.later ?? ((task) => task());
 
   return function begin(start) {
-    const time = now().toISOString();
+    const started = now();
     const startedMs = performance.now();
     let waitedFromMs: number | undefined;
     let waitedMs = 0;
@@ -111,55 +114,59 @@ export function createRecorder(options: RecorderOptions): Recorder {
         if (finished) return;
         finished = true;
         const endedMs = performance.now();
-        const usage = typeof exit.usage === 'object' ? exit.usage : undefined;
-        // One literal with every member, in the order of the line: much cheaper than to put it together from parts.
-        const event: AuditEvent = {
-          time,
-          request_id: start.requestId,
-          decision_id: input?.decision_id,
-          principal: principal?.id,
-          agent_role: input?.agent_role,
-          tenant: principal?.tenant,
-          api: route?.api ?? start.api,
-          operation: route?.operation,
-          method: start.method,
-          path: route?.path,
-          model: input?.model,
-          target,
-          has_system_prompt: input?.has_system_prompt,
-          has_tools: input?.has_tools,
-          message_count: input?.message_count,
-          stream: input?.stream,
-          policy_result: decision?.result ?? 'none',
-          reasons: decision === undefined ? [] : recordReasons(decision),
-          engine: decision?.engine,
-          revision: decision?.revision,
-          changes: changes !== undefined && changes.length > 0 ? changes : undefined,
-          status: exit.status,
-          error: exit.error,
-          usage: exit.usage === undefined ? 'none' : exit.usage === 'unknown' ? 'unknown' : 'known',
-          input_tokens: usage?.inputTokens,
-          output_tokens: usage?.outputTokens,
-          finish_reason: exit.finishReason,
-          time_to_first_token_ms: firstByteMs === undefined ? undefined : roundMs(firstByteMs - startedMs),
-          duration_ms: roundMs(endedMs - startedMs),
-          outcome: exit.outcome,
-          tool_name: 'ollama-api',
-          mcp_server: 'ollama-proxy',
-          action: start.method,
-          provider: 'ollama',
-          dynamic_metadata: options.readsContent() ? undefined : decision?.dynamicMetadata,
-          input: input && options.withoutContent(input),
-        };
-        const measures: Measures = {
-          durationS: (endedMs - startedMs) / 1000,
-          firstByteS: firstByteMs === undefined ? undefined : (firstByteMs - startedMs) / 1000,
-          decisionS: decision === undefined ? undefined : decision.durationNs / 1e9,
-          overheadS: forwardedMs === undefined ? undefined : (forwardedMs - startedMs - waitedMs) / 1000,
-        };
-        for (const observe of options.observers) observe(event, measures);
+        later(() => tell(exit, endedMs));
       },
     };
+
+    function tell(exit: Exit, endedMs: number): void {
+      const usage = typeof exit.usage === 'object' ? exit.usage : undefined;
+      // One literal with every member, in the order of the line: much cheaper than to put it together from parts.
+      const event: AuditEvent = {
+        time: started.toISOString(),
+        request_id: start.requestId,
+        decision_id: input?.decision_id,
+        principal: principal?.id,
+        agent_role: input?.agent_role,
+        tenant: principal?.tenant,
+        api: route?.api ?? start.api,
+        operation: route?.operation,
+        method: start.method,
+        path: route?.path,
+        model: input?.model,
+        target,
+        has_system_prompt: input?.has_system_prompt,
+        has_tools: input?.has_tools,
+        message_count: input?.message_count,
+        stream: input?.stream,
+        policy_result: decision?.result ?? 'none',
+        reasons: decision === undefined ? [] : recordReasons(decision),
+        engine: decision?.engine,
+        revision: decision?.revision,
+        changes: changes !== undefined && changes.length > 0 ? changes : undefined,
+        status: exit.status,
+        error: exit.error,
+        usage: exit.usage === undefined ? 'none' : exit.usage === 'unknown' ? 'unknown' : 'known',
+        input_tokens: usage?.inputTokens,
+        output_tokens: usage?.outputTokens,
+        finish_reason: exit.finishReason,
+        time_to_first_token_ms: firstByteMs === undefined ? undefined : roundMs(firstByteMs - startedMs),
+        duration_ms: roundMs(endedMs - startedMs),
+        outcome: exit.outcome,
+        tool_name: 'ollama-api',
+        mcp_server: 'ollama-proxy',
+        action: start.method,
+        provider: 'ollama',
+        dynamic_metadata: options.readsContent() ? undefined : decision?.dynamicMetadata,
+        input: input && options.withoutContent(input),
+      };
+      const measures: Measures = {
+        durationS: (endedMs - startedMs) / 1000,
+        firstByteS: firstByteMs === undefined ? undefined : (firstByteMs - startedMs) / 1000,
+        decisionS: decision === undefined ? undefined : decision.durationNs / 1e9,
+        overheadS: forwardedMs === undefined ? undefined : (forwardedMs - startedMs - waitedMs) / 1000,
+      };
+      for (const observe of options.observers) observe(event, measures);
+    }
   };
 
   function recordReasons(decision: Decision): readonly string[] {

@@ -50,6 +50,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
   process.on('SIGINT', (signal) => void stop(signal));
   // The process ends as it would have, but no event that was made is lost.
   process.on('uncaughtExceptionMonitor', () => {
+    running.app.tellNow();
     sink?.flushNow();
     log.flush();
   });

@@ -61,9 +61,22 @@ export function rememberResults(policy: LoadedPolicy): LoadedPolicy {
   /** JSON of one value after the other; `undefined` stands for an absent member, which no JSON text is. */
   function buildKey(entrypoint: string, input: PolicyInput): string {
     let key = entrypoint;
-    for (const member of members) key += `\n${JSON.stringify(Reflect.get(input, member))}`;
+    for (const member of members) key += `\n${describeValue(Reflect.get(input, member))}`;
     return key;
   }
+}
+
+/** Texts of frozen values, which come with request after request: the principal is one. */
+const texts = new WeakMap<object, string>();
+
+function describeValue(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || !Object.isFrozen(value)) return JSON.stringify(value);
+  let text = texts.get(value);
+  if (text === undefined) {
+    text = JSON.stringify(value);
+    texts.set(value, text);
+  }
+  return text;
 }
 
 function freeze<Value>(value: Value): Value {

@@ -44,14 +44,7 @@ export function buildInput(facts: InputFacts, needs: InputNeeds): PolicyInput {
     operation: route.operation,
     method: facts.method,
     path: route.path,
-    principal: {
-      id: principal.id,
-      kind: principal.kind,
-      roles: principal.roles,
-      permissions: principal.permissions,
-      ...(principal.tenant !== undefined && { tenant: principal.tenant }),
-      claims: principal.claims,
-    },
+    principal: describePrincipal(principal),
     ...(agentRole !== undefined && { agent_role: agentRole }),
     ...(asked !== undefined && askedMembers(asked, needs)),
     ...(model !== undefined && { model }),
@@ -64,6 +57,24 @@ export function buildInput(facts: InputFacts, needs: InputNeeds): PolicyInput {
     resource: model === undefined ? 'ollama' : `ollama/${model}`,
     llm_action: route.llmAction,
   };
+}
+
+/** Identity remembers its principals, so each is described once; policy and record share what nobody may change. */
+const described = new WeakMap<Principal, PolicyInput['principal']>();
+
+function describePrincipal(principal: Principal): PolicyInput['principal'] {
+  const known = described.get(principal);
+  if (known !== undefined) return known;
+  const description = Object.freeze({
+    id: principal.id,
+    kind: principal.kind,
+    roles: principal.roles,
+    permissions: principal.permissions,
+    ...(principal.tenant !== undefined && { tenant: principal.tenant }),
+    claims: principal.claims,
+  });
+  described.set(principal, description);
+  return description;
 }
 
 function askedMembers(asked: Asked, needs: InputNeeds): Partial<PolicyInput> {

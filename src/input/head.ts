@@ -99,6 +99,8 @@ function checkHost(host: string | undefined, allowed: readonly string[] | undefi
 
 /** The media type itself is no one's business: Ollama parses JSON whatever it is called. */
 function checkCharset(contentType: string): void {
+  // Nearly always there is no parameter at all.
+  if (!contentType.includes(';')) return;
   for (const [, value = ''] of contentType.matchAll(/;\s*charset\s*=\s*"?([^";\s]*)/gi)) {
     if (!/^utf-?8$/i.test(value)) throw new RequestError('unsupported_charset');
   }

@@ -131,5 +131,9 @@ function readJson(text: string, reader: FrameReader, report: StreamReport): void
     // Not ours to judge: the client gets the bytes as they came, the record says that the counts are unknown.
     return;
   }
-  if (typeof frame === 'object' && frame !== null && !Array.isArray(frame)) reader.readFrame({ ...frame }, report);
+  if (isObject(frame)) reader.readFrame(frame, report);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
