@@ -602,6 +602,7 @@ describe('a sidecar at its limits', () => {
     });
     assert.equal(answer.status, 502);
     assert.deepEqual(await answer.json(), { error: 'Cannot reach Ollama at http://127.0.0.1:9. Is it running?' });
+    await sidecar.waitForEvents(1);
     assert.deepEqual(
       sidecar.events.map(({ outcome, error, target }) => [outcome, error, target]),
       [['error', 'upstream_unreachable', 'http://127.0.0.1:9']],
