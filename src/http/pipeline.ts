@@ -205,11 +205,11 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         source,
         sink: response,
         status,
-        headers: {
-          ...buildAnswerHeaders(source.headers, filter !== undefined),
-          ...judged.decision.responseHeadersToAdd,
-          ...ids,
-        },
+        headers: Object.assign(
+          buildAnswerHeaders(source.headers, filter !== undefined),
+          judged.decision.responseHeadersToAdd,
+          ids,
+        ),
         tap,
         filter,
         idleMs: config.timeouts.idle,

@@ -1,4 +1,4 @@
-import type { InputNeeds, PolicyInput, Principal } from '../types.ts';
+import type { InputNeeds, ModelRef, PolicyInput, Principal } from '../types.ts';
 import { resolveAgentRole } from './agent-role.ts';
 import type { Asked, ContentMember } from './ask/asked.ts';
 import { readCallerHeaders } from './caller-headers.ts';
@@ -35,7 +35,7 @@ export function buildInput(facts: InputFacts, needs: InputNeeds): PolicyInput {
   const agentRole = resolveAgentRole(principal, facts.rolePrecedence, needs);
   const headers = readCallerHeaders(facts.rawHeaders, asked?.metadata);
   const model = asked === undefined ? undefined : shortName(asked.model);
-  return {
+  const input: Draft = {
     version: 1,
     phase: 'request',
     request_id: facts.requestId,
@@ -45,10 +45,6 @@ export function buildInput(facts: InputFacts, needs: InputNeeds): PolicyInput {
     method: facts.method,
     path: route.path,
     principal: describePrincipal(principal),
-    ...(agentRole !== undefined && { agent_role: agentRole }),
-    ...(asked !== undefined && askedMembers(asked, needs)),
-    ...(model !== undefined && { model }),
-    ...(headers.metadata !== undefined && { metadata: headers.metadata }),
     client: { ip: facts.clientIp, ...(headers.userAgent !== undefined && { user_agent: headers.userAgent }) },
     now_ns: facts.nowNs,
     mcp_server: 'ollama-proxy',
@@ -57,7 +53,14 @@ export function buildInput(facts: InputFacts, needs: InputNeeds): PolicyInput {
     resource: model === undefined ? 'ollama' : `ollama/${model}`,
     llm_action: route.llmAction,
   };
+  if (agentRole !== undefined) input.agent_role = agentRole;
+  if (model !== undefined) input.model = model;
+  if (asked !== undefined) addAsked(input, asked, needs);
+  if (headers.metadata !== undefined) input.metadata = headers.metadata;
+  return input;
 }
+
+type Draft = { -readonly [Member in keyof PolicyInput]: PolicyInput[Member] };
 
 /** Identity remembers its principals, so each is described once; policy and record share what nobody may change. */
 const described = new WeakMap<Principal, PolicyInput['principal']>();
@@ -77,36 +80,40 @@ function describePrincipal(principal: Principal): PolicyInput['principal'] {
   return description;
 }
 
-function askedMembers(asked: Asked, needs: InputNeeds): Partial<PolicyInput> {
-  return {
-    model_ref: asked.model,
-    model_refs: [{ ...asked.model, part: 'model' }],
-    stream: asked.stream,
-    has_tools: asked.hasTools,
-    ...(asked.hasTools && { tools: asked.toolNames }),
-    has_system_prompt: asked.hasSystemPrompt,
-    has_template: asked.hasTemplate,
-    raw: asked.raw,
-    has_context: asked.hasContext,
-    debug: asked.debug,
-    message_count: asked.messageCount,
-    has_images: asked.imageCount > 0,
-    image_count: asked.imageCount,
-    prompt_bytes: asked.promptBytes,
-    estimated_tokens: asked.estimatedTokens,
-    ...(asked.options !== undefined && { options: asked.options }),
-    ...(asked.keepAlive !== undefined && { keep_alive: asked.keepAlive }),
-    ...(asked.format !== undefined && { format: asked.format }),
-    ...(asked.maxTokens !== undefined && { max_tokens: asked.maxTokens }),
-    ...contentMembers(asked, needs),
-  };
+/** As with principals: a few models are asked for all the time, and their references are shared. */
+const referred = new WeakMap<ModelRef, NonNullable<PolicyInput['model_refs']>>();
+
+function describeModel(ref: ModelRef): NonNullable<PolicyInput['model_refs']> {
+  const known = referred.get(ref);
+  if (known !== undefined) return known;
+  const refs = Object.freeze([Object.freeze({ ...ref, part: 'model' })]);
+  referred.set(ref, refs);
+  return refs;
 }
 
-/** A member that policy does not read is not even built: it is a getter where that costs something. */
-function contentMembers(asked: Asked, needs: InputNeeds): Asked['content'] {
-  const built: Partial<Record<ContentMember, unknown>> = {};
+function addAsked(input: Draft, asked: Asked, needs: InputNeeds): void {
+  input.model_ref = asked.model;
+  input.model_refs = describeModel(asked.model);
+  input.stream = asked.stream;
+  input.has_tools = asked.hasTools;
+  if (asked.hasTools) input.tools = asked.toolNames;
+  input.has_system_prompt = asked.hasSystemPrompt;
+  input.has_template = asked.hasTemplate;
+  input.raw = asked.raw;
+  input.has_context = asked.hasContext;
+  input.debug = asked.debug;
+  input.message_count = asked.messageCount;
+  input.has_images = asked.imageCount > 0;
+  input.image_count = asked.imageCount;
+  input.prompt_bytes = asked.promptBytes;
+  input.estimated_tokens = asked.estimatedTokens;
+  if (asked.options !== undefined) input.options = asked.options;
+  if (asked.keepAlive !== undefined) input.keep_alive = asked.keepAlive;
+  if (asked.format !== undefined) input.format = asked.format;
+  if (asked.maxTokens !== undefined) input.max_tokens = asked.maxTokens;
+  // Content is not even built where policy does not read it: it is a getter where that costs something.
   for (const member of contentNames) {
-    if (member in asked.content && (needs.all || needs.members.has(member))) built[member] = asked.content[member];
+    if (!needs.all && !needs.members.has(member)) continue;
+    if (member in asked.content) input[member] = asked.content[member];
   }
-  return built;
 }

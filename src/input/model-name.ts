@@ -28,6 +28,19 @@ const missing = '!';
  * @throws RequestError `missing_model` for an empty name, `invalid_model`
  */
 export function resolveModelName(raw: string): ModelRef {
+  const known = resolved.get(raw);
+  if (known !== undefined) return known;
+  const ref = Object.freeze(resolve(raw));
+  if (resolved.size >= mostRemembered) resolved.clear();
+  resolved.set(raw, ref);
+  return ref;
+}
+
+/** A few names are asked for all the time. Emptied when full: whoever makes up names must not fill it for good. */
+const resolved = new Map<string, ModelRef>();
+const mostRemembered = 1000;
+
+function resolve(raw: string): ModelRef {
   if (raw === '') throw new RequestError('missing_model');
   // Before lower case: the Kelvin sign would become a k, and Ollama knows no such name.
   if (raw.length > maxLength || !/^[!-~]+$/.test(raw)) throw new RequestError('invalid_model');

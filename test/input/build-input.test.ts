@@ -111,7 +111,6 @@ test('a route without a body has a document without a model', () => {
     'method',
     'path',
     'principal',
-    'agent_role',
     'client',
     'now_ns',
     'mcp_server',
@@ -119,6 +118,7 @@ test('a route without a body has a document without a model', () => {
     'action',
     'resource',
     'llm_action',
+    'agent_role',
   ]);
   assert.deepEqual([input.api, input.operation, input.resource], ['openai', 'models.list', 'ollama']);
   assert.deepEqual(input.client, { ip: '127.0.0.1' });

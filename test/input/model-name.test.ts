@@ -132,3 +132,15 @@ test('a scheme must look like one, or a raw name could hold any text', () => {
 test('an empty name is a missing one', () => {
   assertRefused(() => resolveModelName(''), 'missing_model');
 });
+
+test('a name that was resolved before is resolved to the same reference, and a bad one is refused again', () => {
+  assert.equal(resolveModelName('Some/Model:1b'), resolveModelName('Some/Model:1b'));
+  assert.ok(Object.isFrozen(resolveModelName('Some/Model:1b')));
+  for (const _again of [1, 2]) assert.throws(() => resolveModelName('a b'), { code: 'invalid_model' });
+});
+
+test('made-up names do not fill the memory for good', () => {
+  const before = resolveModelName('usual');
+  for (let name = 0; name < 2500; name += 1) resolveModelName(`made-up-${name}`);
+  assert.deepEqual(resolveModelName('usual'), before);
+});

@@ -16,6 +16,7 @@ describe('Ollama is killed in the middle of a stream', () => {
     const { answer, event } = await askAndMeanwhile(pair, native, () => pair.ollama.kill());
     assert.equal(answer.complete, false);
     const last = answer.body.toString().trimEnd().split('\n').at(-1) ?? '';
+    // A blank line stands before it, in case an event was cut.
     assert.match(JSON.parse(last).error, /Ollama stopped/);
     assert.deepEqual([event.status, event.error, event.outcome], [200, 'upstream_died', 'incomplete']);
     await assertNoSocketIsLeft(pair);
@@ -27,7 +28,8 @@ describe('Ollama is killed in the middle of a stream', () => {
     assert.equal(answer.complete, false);
     const text = answer.body.toString();
     const last = text.trimEnd().split('\n\n').at(-1) ?? '';
-    assert.match(JSON.parse(last.replace(/^data: /, '')).error.message, /Ollama stopped/);
+    // A blank line stands before it, in case an event was cut.
+    assert.match(JSON.parse(last.replace(/^\ndata: /, '')).error.message, /Ollama stopped/);
     assert.doesNotMatch(text, /\[DONE\]/);
     assert.deepEqual([event.status, event.error, event.outcome], [200, 'upstream_died', 'incomplete']);
     await assertNoSocketIsLeft(pair);
