@@ -15,20 +15,20 @@ import { type BodyBudget, readBody } from '../input/body.ts';
 import { buildInput } from '../input/build-input.ts';
 import { type GuardedJson, guardJson } from '../input/guard/guard.ts';
 import { knownMembers } from '../input/guard/known-members.ts';
-import { locateMember } from '../input/guard/locate.ts';
 import { checkHead, checkNoBody } from '../input/head.ts';
 import { guessApi, matchRoute, type Route } from '../input/routes.ts';
 import { parseTarget, type Target } from '../input/target.ts';
 import { deliver } from '../stream/deliver.ts';
 import { createUsageHider } from '../stream/hide-usage.ts';
-import { spliceIncludeUsage } from '../stream/include-usage.ts';
 import { createTap, readFraming } from '../stream/tap.ts';
 import type { Config, Decision, InputNeeds } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import { answerDenial, answerError, renderErrorFrame, sendAnswer } from './answer.ts';
+import { type Deadline, startDeadline } from './deadline.ts';
+import { linger } from './linger.ts';
+import { prepareBody } from './prepare-body.ts';
 import type { SocketFaults } from './socket-faults.ts';
-import { applySplices } from './splice.ts';
 
 export interface PipelineParts {
   readonly config: Config;
@@ -55,8 +55,6 @@ export interface Pipeline {
 
 /** Ids of the caller's that may stand in logs and go to the upstream. */
 const requestIdPattern = /^[\w.:-]{1,128}$/;
-/** How long the rest of a refused body is read and thrown away, so that the caller can read why it was refused, ms. */
-const lingerMs = 2000;
 
 export function createPipeline(parts: PipelineParts): Pipeline {
   const { config, upstream } = parts;
@@ -150,7 +148,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     }
 
     async function forward(judged: Judged): Promise<Exit> {
-      const { bytes, changes } = prepareBody(judged);
+      const { bytes, changes } = prepareBody(judged.route, judged.guarded, judged.asked);
       const exchange = upstream.send({
         method,
         path: judged.target.path + judged.target.query,
@@ -251,30 +249,6 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   }
 }
 
-/** The time that a request may take altogether; what its end does changes as the request goes on. */
-interface Deadline {
-  isOver(): boolean;
-  replace(onOver: () => void): void;
-  stop(): void;
-}
-
-function startDeadline(ms: number, onOver: () => void): Deadline {
-  let over = false;
-  let act = onOver;
-  const expire = (): void => {
-    over = true;
-    act();
-  };
-  const timer = ms > 0 ? setTimeout(expire, ms).unref() : undefined;
-  return {
-    isOver: () => over,
-    replace(next) {
-      act = next;
-    },
-    stop: () => clearTimeout(timer),
-  };
-}
-
 interface Judged {
   readonly target: Target;
   readonly route: Route;
@@ -283,37 +257,7 @@ interface Judged {
   readonly decision: Decision;
 }
 
-/** The judged bytes, or those with named splices, guarded again as a whole. */
-function prepareBody(judged: Judged): { readonly bytes: Buffer | undefined; readonly changes: readonly string[] } {
-  const { route, guarded, asked } = judged;
-  if (guarded === undefined || route.request === undefined) return { bytes: undefined, changes: [] };
-  if (route.api !== 'openai' || asked?.stream !== true || asked.includeUsage)
-    return { bytes: guarded.bytes, changes: [] };
-  const splice = spliceIncludeUsage(guarded.bytes, {
-    documentEnd: guarded.end,
-    streamOptions: locateMember(guarded, ['stream_options']),
-    includeUsage: locateMember(guarded, ['stream_options', 'include_usage']),
-  });
-  if (splice === undefined) return { bytes: guarded.bytes, changes: [] };
-  const bytes = applySplices(guarded.bytes, [splice]);
-  guardJson(bytes, knownMembers[route.request]);
-  return { bytes, changes: [splice.name] };
-}
-
 function readRequestId(request: IncomingMessage): string {
   const sent = request.headers['x-request-id'];
   return typeof sent === 'string' && requestIdPattern.test(sent) ? sent : randomUUID();
-}
-
-/**
- * Closing a socket that still has bytes to read resets it, and the caller may lose the answer that says why. So the rest
- * is read and thrown away for a moment (RFC 9112 section 9.6).
- */
-function linger(request: IncomingMessage): void {
-  request.resume();
-  const timer = setTimeout(() => {
-    if (!request.complete) request.socket.destroy();
-  }, lingerMs);
-  timer.unref();
-  request.once('close', () => clearTimeout(timer));
 }
