@@ -13,6 +13,7 @@ export interface Filter {
 
 /** WHATWG HTML section 9.2.6 allows both kinds of line ends; Ollama writes the first. */
 const blankLines = [Buffer.from('\n\n'), Buffer.from('\r\n\r\n')];
+const lineFeed = 0x0a;
 const marker = Buffer.from('"usage"');
 const nothing: Buffer = Buffer.alloc(0);
 /** A usage event has some 300 bytes; to hold more than this would only delay what is none. */
@@ -22,6 +23,9 @@ export function createUsageHider(): Filter {
   let held: Buffer = nothing;
   return {
     push(chunk) {
+      // Nearly every chunk is whole events without counts: two looks at its end and one for the marker.
+      if (held.length === 0 && endsWithBlankLine(chunk))
+        return chunk.includes(marker) ? withoutUsageEvents(chunk) : chunk;
       const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
       const end = endOfLastEvent(bytes);
       const ready = bytes.length - end > longestHeld ? bytes : bytes.subarray(0, end);
@@ -34,6 +38,10 @@ export function createUsageHider(): Filter {
       return isUsageEvent(rest) ? nothing : rest;
     },
   };
+}
+
+function endsWithBlankLine(bytes: Buffer): boolean {
+  return bytes[bytes.length - 1] === lineFeed && bytes[bytes.length - 2] === lineFeed;
 }
 
 function endOfLastEvent(bytes: Buffer): number {

@@ -48,11 +48,12 @@ function createLineTap(reader: FrameReader, report: StreamReport, framing: 'ndjs
 
   return {
     observe(chunk) {
-      const end = chunk.lastIndexOf(lineFeed) + 1;
+      // Ollama's chunks end with their line.
+      const end = chunk[chunk.length - 1] === lineFeed ? chunk.length : chunk.lastIndexOf(lineFeed) + 1;
       if (end > 0) {
         const whole = end === chunk.length ? chunk : chunk.subarray(0, end);
         const joined = pieces.isEmpty() ? whole : pieces.take(whole);
-        if (joined !== undefined && reader.markers.some((marker) => joined.includes(marker))) lines.write(joined);
+        if (joined !== undefined && reader.marker.test(joined.toString('latin1'))) lines.write(joined);
       }
       if (end < chunk.length) pieces.keep(end === 0 ? chunk : chunk.subarray(end));
     },

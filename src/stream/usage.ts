@@ -23,12 +23,13 @@ export type ReadFrame = (frame: Readonly<Record<string, unknown>>, report: Strea
  */
 export interface FrameReader {
   readonly readFrame: ReadFrame;
-  readonly markers: readonly Buffer[];
+  /** Seen against the bytes as Latin-1, one character each. */
+  readonly marker: RegExp;
 }
 
 const native: FrameReader = {
   // `"done":true` with any white space; error lines.
-  markers: [Buffer.from('true'), Buffer.from('"error"')],
+  marker: /true|"error"/,
   readFrame(frame, report) {
     if ('error' in frame) report.failed = true;
     if (frame['done'] !== true) return;
@@ -43,7 +44,7 @@ const native: FrameReader = {
 };
 
 const openai: FrameReader = {
-  markers: [Buffer.from('"usage"'), Buffer.from('[DONE]'), Buffer.from('"finish_reason":"'), Buffer.from('"error"')],
+  marker: /"usage"|\[DONE\]|"finish_reason":"|"error"/,
   readFrame(frame, report) {
     if ('error' in frame) report.failed = true;
     const choices = frame['choices'];
