@@ -96,7 +96,14 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const declaredCodes = (): ReadonlySet<string> => policy?.codes ?? new Set();
   const metrics = createMetrics({ declaredCodes, isListedModel: models.has, revision: () => policy?.revision });
   metrics.policyReloaded('success');
-  const batch = createBatch({ delayMs: 20, most: 1000 });
+  const batch = createBatch({
+    delayMs: 20,
+    most: 1000,
+    onError(error) {
+      metrics.auditFailed();
+      log.error({ err: error }, 'an audit event could not be made');
+    },
+  });
   const record = createRecorder({
     later: batch.add,
     observers: [...options.observers, metrics.observe],

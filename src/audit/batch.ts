@@ -13,8 +13,13 @@ export interface Batch {
 /**
  * @param options.delayMs longest time that a task waits
  * @param options.most as many tasks are done at once without waiting; bounds what a burst holds
+ * @param options.onError told of a task that throws; the others are done all the same
  */
-export function createBatch(options: { readonly delayMs: number; readonly most: number }): Batch {
+export function createBatch(options: {
+  readonly delayMs: number;
+  readonly most: number;
+  readonly onError: (error: unknown) => void;
+}): Batch {
   let tasks: Array<() => void> = [];
   let timer: NodeJS.Timeout | undefined;
 
@@ -23,7 +28,13 @@ export function createBatch(options: { readonly delayMs: number; readonly most: 
     timer = undefined;
     const waiting = tasks;
     tasks = [];
-    for (const task of waiting) task();
+    for (const task of waiting) {
+      try {
+        task();
+      } catch (error) {
+        options.onError(error);
+      }
+    }
   }
 
   return {

@@ -79,7 +79,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     try {
       exit = await walk();
     } catch (error) {
-      exit = refuse(error);
+      exit = refuseOrCut(error);
     }
     record.finish(exit);
     inFlight -= 1;
@@ -230,21 +230,33 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       return { ...told, outcome: report === undefined || report.ended ? 'complete' : 'incomplete' };
     }
 
+    /** Even where the answer to a failure fails, the request ends and is told of. */
+    function refuseOrCut(thrown: unknown): Exit {
+      try {
+        return refuse(thrown);
+      } catch (error) {
+        parts.onInternalError(error, requestId);
+        response.destroy();
+        return { outcome: 'error', status: 500, error: 'internal_error' };
+      }
+    }
+
     /** Every failure on the way, foreseen or not, becomes an answer and an exit. */
     function refuse(thrown: unknown): Exit {
-      const fault = parts.faults.of(request);
-      let error = thrown;
-      if (fault !== undefined && thrown instanceof RequestError && thrown.code === 'client_closed_request')
-        error = fault;
-      if (!(error instanceof RequestError)) {
-        parts.onInternalError(error, requestId);
-        error = new RequestError('internal_error');
-      }
-      if (!(error instanceof RequestError)) throw error;
+      const error = nameFailure(thrown);
       if (!request.complete) linger(request);
       sendAnswer(response, answerError(api, error, error.headers), ids);
       const outcome = error.code === 'client_closed_request' ? 'aborted' : error.status >= 500 ? 'error' : 'denied';
       return { outcome, status: error.status, error: error.code };
+    }
+
+    function nameFailure(thrown: unknown): RequestError {
+      if (!(thrown instanceof RequestError)) {
+        parts.onInternalError(thrown, requestId);
+        return new RequestError('internal_error');
+      }
+      // A client that seems to have left may have been given up by the parser.
+      return thrown.code === 'client_closed_request' ? (parts.faults.of(request) ?? thrown) : thrown;
     }
   }
 }
