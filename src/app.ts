@@ -14,6 +14,7 @@ import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
 import { createIdentify } from './identity/identify.ts';
+import { contentMembers } from './input/ask/asked.ts';
 import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
@@ -49,9 +50,6 @@ export interface App {
 
 /** A new engine is one more line here. */
 const engines: Readonly<Record<Config['policy']['engine'], () => DecisionEngine>> = { wasm: createWasmEngine };
-
-/** Content that a policy can only have by asking for it. */
-const contentMembers = ['messages', 'prompt', 'system', 'suffix', 'template'] as const;
 
 const readsNothing: InputNeeds = { all: false, members: new Set() };
 

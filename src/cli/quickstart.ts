@@ -10,7 +10,7 @@ import type { Command } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
 import type { Config } from '../types.ts';
-import { getJson } from '../upstream/get-json.ts';
+import { readModelNames } from '../upstream/model-list.ts';
 import { createPracticeUpstream, PRACTICE_HEADER } from '../upstream/practice/server.ts';
 import { addConfigOptions, type CliDeps, type ConfigOptions, readConfig } from './config-options.ts';
 import { runApp } from './run-app.ts';
@@ -88,26 +88,15 @@ function makeToken(config: Config): string {
 /** @returns the name of a model that this Ollama has, `undefined` where none answers */
 async function findModel(baseUrl: URL): Promise<string | undefined> {
   try {
-    const list = await getJson(new URL('/api/tags', baseUrl), 1000);
-    if (typeof list !== 'object' || list === null || !('models' in list) || !Array.isArray(list.models))
-      return undefined;
-    const [first] = list.models.filter(isLocalModel);
-    return first?.name ?? 'llama3.2';
+    return (await readModelNames(baseUrl, 1000)).find(isSafeAndLocal) ?? 'llama3.2';
   } catch {
     return undefined;
   }
 }
 
-/** One whose name is safe to be pasted into a shell; the first request must not leave the machine either. */
-function isLocalModel(model: unknown): model is { readonly name: string } {
-  return (
-    typeof model === 'object' &&
-    model !== null &&
-    'name' in model &&
-    typeof model.name === 'string' &&
-    /^[\w.:/-]+$/.test(model.name) &&
-    !/[:-]cloud$/.test(model.name)
-  );
+/** A name that is safe to be pasted into a shell; the first request must not leave the machine either. */
+function isSafeAndLocal(name: string): boolean {
+  return /^[\w.:/-]+$/.test(name) && !/[:-]cloud$/.test(name);
 }
 
 /** The usual port, or the next free one. */

@@ -4,7 +4,7 @@
  */
 import { errorTable } from '../errors.ts';
 import type { Decision, LoadedPolicy, PolicyInput } from '../types.ts';
-import { narrow } from './narrow.ts';
+import { denied, narrow } from './narrow.ts';
 
 export interface DeciderOptions {
   readonly engine: string;
@@ -62,16 +62,10 @@ export function createDecider(options: DeciderOptions): Decide {
     durationNs: number,
   ): Decision {
     return {
-      decisionId: input.decision_id,
-      allowed: false,
-      result: 'error',
-      reasons: [{ code, message: errorTable[code].message }],
+      ...denied(code),
       httpStatus: errorTable[code].status,
-      body: undefined,
-      headers: {},
-      requestHeadersToRemove: [],
-      responseHeadersToAdd: {},
-      dynamicMetadata: undefined,
+      decisionId: input.decision_id,
+      result: 'error',
       engine: options.engine,
       revision,
       durationNs,

@@ -6,19 +6,10 @@ import { validateHeaderName, validateHeaderValue } from 'node:http';
 
 import type { ErrorCode } from '../errors.ts';
 import { errorTable } from '../errors.ts';
-import type { EntrypointShape, Reason } from '../types.ts';
+import type { Decision, EntrypointShape, Reason } from '../types.ts';
 
 /** What a policy said, before the engine, the revision and the time are known. */
-export interface Narrowed {
-  readonly allowed: boolean;
-  readonly reasons: readonly Reason[];
-  readonly httpStatus: number;
-  readonly body: unknown;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly requestHeadersToRemove: readonly string[];
-  readonly responseHeadersToAdd: Readonly<Record<string, string>>;
-  readonly dynamicMetadata: Readonly<Record<string, unknown>> | undefined;
-}
+export type Narrowed = Omit<Decision, 'decisionId' | 'result' | 'engine' | 'revision' | 'durationNs'>;
 
 export interface NarrowOptions {
   readonly shape: EntrypointShape;
@@ -204,7 +195,8 @@ function readObject(name: string, value: unknown): Readonly<Record<string, unkno
   return value;
 }
 
-function denied(code: ErrorCode, message?: string): Narrowed {
+/** A denial on the sidecar's own account. */
+export function denied(code: ErrorCode, message?: string): Narrowed {
   return { ...none, reasons: [reason(code, message)] };
 }
 

@@ -1,11 +1,9 @@
 import type { InputNeeds, ModelRef, PolicyInput, Principal } from '../types.ts';
 import { resolveAgentRole } from './agent-role.ts';
-import type { Asked, ContentMember } from './ask/asked.ts';
+import { type Asked, contentMembers } from './ask/asked.ts';
 import { readCallerHeaders } from './caller-headers.ts';
 import { shortName } from './model-name.ts';
 import type { Route } from './routes.ts';
-
-const contentNames: readonly ContentMember[] = ['messages', 'prompt', 'system', 'suffix', 'template'];
 
 /** All that the input document is made of; values only. */
 export interface InputFacts {
@@ -112,7 +110,7 @@ function addAsked(input: Draft, asked: Asked, needs: InputNeeds): void {
   if (asked.format !== undefined) input.format = asked.format;
   if (asked.maxTokens !== undefined) input.max_tokens = asked.maxTokens;
   // Content is not even built where policy does not read it: it is a getter where that costs something.
-  for (const member of contentNames) {
+  for (const member of contentMembers) {
     if (!needs.all && !needs.members.has(member)) continue;
     if (member in asked.content) input[member] = asked.content[member];
   }

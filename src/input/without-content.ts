@@ -1,5 +1,5 @@
 import type { PolicyInput } from '../types.ts';
-import type { ContentMember } from './ask/asked.ts';
+import { type ContentMember, contentMembers } from './ask/asked.ts';
 
 /** What a caller may have recorded of words that it chose itself: a name, nothing that a sentence fits into. */
 const nameLike = /^[\w.:/@+-]{1,128}$/;
@@ -64,8 +64,6 @@ export function withoutContent(input: PolicyInput): Recorded & { readonly erased
     erased: erased.length === 0 ? undefined : erased,
   };
 }
-
-const contentMembers: readonly ContentMember[] = ['messages', 'prompt', 'system', 'suffix', 'template'];
 
 function isNumber(value: unknown): boolean {
   return typeof value === 'number' || typeof value === 'boolean';

@@ -8,7 +8,7 @@
 import split2 from 'split2';
 
 import type { Api } from '../types.ts';
-import { type FrameReader, frameReader, type StreamReport } from './usage.ts';
+import { type FrameReader, frameReader, isRecord, type StreamReport } from './usage.ts';
 
 /** How an answer is framed, from its content type. */
 export type Framing = 'ndjson' | 'sse' | 'json';
@@ -132,9 +132,5 @@ function readJson(text: string, reader: FrameReader, report: StreamReport): void
     // Not ours to judge: the client gets the bytes as they came, the record says that the counts are unknown.
     return;
   }
-  if (isObject(frame)) reader.readFrame(frame, report);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (isRecord(frame)) reader.readFrame(frame, report);
 }

@@ -80,6 +80,6 @@ function readText(value: unknown): string | undefined {
   return typeof value === 'string' && /^[a-z_]{1,32}$/.test(value) ? value : undefined;
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

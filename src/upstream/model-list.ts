@@ -39,12 +39,8 @@ export function createModelList(options: ModelListOptions): ModelList {
   async function refresh(): Promise<void> {
     readAt = now();
     try {
-      const url = new URL(`${options.baseUrl.pathname.replace(/\/$/, '')}/api/tags`, options.baseUrl);
-      models = new Set(
-        readNames(await getJson(url, timeoutMs))
-          .slice(0, mostModels)
-          .flatMap(canonicalizeOrDrop),
-      );
+      const names = await readModelNames(options.baseUrl, timeoutMs);
+      models = new Set(names.slice(0, mostModels).flatMap(canonicalizeOrDrop));
     } catch {
       // An upstream without this list, or one that is down: names stay `other`, and it is asked again later.
     }
@@ -59,8 +55,15 @@ export function createModelList(options: ModelListOptions): ModelList {
   }
 }
 
-function readNames(list: unknown): string[] {
-  if (typeof list !== 'object' || list === null || !('models' in list) || !Array.isArray(list.models)) return [];
+/**
+ * @returns the names as Ollama lists them
+ * @throws Error where nobody answers, or not with such a list
+ */
+export async function readModelNames(baseUrl: URL, timeoutMs: number): Promise<string[]> {
+  const list = await getJson(new URL(`${baseUrl.pathname.replace(/\/$/, '')}/api/tags`, baseUrl), timeoutMs);
+  if (typeof list !== 'object' || list === null || !('models' in list) || !Array.isArray(list.models)) {
+    throw new Error('this is no list of models');
+  }
   return list.models.flatMap((model: unknown) =>
     typeof model === 'object' && model !== null && 'name' in model && typeof model.name === 'string'
       ? [model.name]

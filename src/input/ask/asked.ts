@@ -35,7 +35,9 @@ export interface Asked {
   readonly content: Readonly<Partial<Record<ContentMember, unknown>>>;
 }
 
-export type ContentMember = 'messages' | 'prompt' | 'system' | 'suffix' | 'template';
+/** Members of the input that hold what the caller wrote: built only if the policy reads them, and never recorded. */
+export const contentMembers = ['messages', 'prompt', 'system', 'suffix', 'template'] as const;
+export type ContentMember = (typeof contentMembers)[number];
 
 export function estimateTokens(promptBytes: number, contextIds = 0): number {
   return Math.ceil(promptBytes / 4) + contextIds;
