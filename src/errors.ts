@@ -26,7 +26,7 @@ export const errorTable = {
   },
   invalid_host: { status: 400, message: 'Exactly one Host header is required.' },
   forbidden_host: { status: 403, message: 'This Host is not served. Add it to listen.hosts.' },
-  forbidden_origin: { status: 403, message: 'Requests from this origin are not allowed.' },
+  forbidden_origin: { status: 403, message: 'Web pages of this origin may not call. Add it to cors.origins.' },
   upgrade_refused: { status: 400, message: 'Protocol upgrades are not supported.' },
   expectation_failed: { status: 417, message: 'Only "Expect: 100-continue" is supported.' },
 

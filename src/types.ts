@@ -274,6 +274,8 @@ export interface Config {
     readonly hosts: readonly string[];
   };
   readonly upstream: { readonly baseUrl: URL };
+  /** Origins of web pages that may call, as browsers write them. */
+  readonly cors: { readonly origins: readonly string[] };
   /** Without a trailing slash, each beginning with one. */
   readonly prefixes: readonly string[];
   readonly policy: {

@@ -52,6 +52,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   }
   const listen = check('listen', shape.listen);
   const upstream = check('upstream', shape.upstream);
+  const cors = check('cors', shape.cors);
   const prefixes = check('prefixes', shape.prefixes);
   const policy = check('policy', shape.policy);
   const identity = check('identity', shape.identity);
@@ -80,7 +81,8 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     }
   }
 
-  if (!(listen && base && prefixes && policy && identity && timeouts && limits && audit && log)) return undefined;
+  if (!(listen && base && cors && prefixes && policy && identity && timeouts && limits && audit && log))
+    return undefined;
   const jwt = identity.jwt.flatMap((entry, index) => {
     const key = keys[index];
     return key === undefined ? [] : [toJwtConfig(entry, key)];
@@ -89,6 +91,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   return {
     listen,
     upstream: { baseUrl: base.url },
+    cors,
     prefixes,
     policy: { ...policy, path: resolve(directoryOf(sources, merged, ['policy', 'path']), policy.path) },
     identity: { ...identity, jwt },

@@ -10,6 +10,7 @@ export function printConfig(config: Config): string {
   const document = new Document({
     listen: { data: printAddress(listen.data), ops: printAddress(listen.ops), hosts: listen.hosts },
     upstream: { base_url: upstream.baseUrl.href.replace(/\/$/, '') },
+    cors: { origins: config.cors.origins },
     prefixes: config.prefixes,
     policy: {
       path: policy.path,

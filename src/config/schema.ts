@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { address, duration, name, parsed, size } from './fields.ts';
 import { identity } from './identity-schema.ts';
+import { parseOrigin } from './origin.ts';
 import { isHostName, parseBaseUrl, quote, UnitError } from './units.ts';
 
 /** JavaScript can't hold a string of more than 512 MiB, and a body is one for a moment. */
@@ -31,6 +32,16 @@ const upstream = z
   })
   .prefault({})
   .transform((value) => ({ baseUrl: value.base_url }));
+
+const cors = z
+  .strictObject({
+    origins: z
+      .array(parsed(parseOrigin, 'an origin such as https://ui.example'))
+      .max(256)
+      .default([])
+      .describe('Origins of web pages that may call, each as browsers send it: scheme, host and port.'),
+  })
+  .prefault({});
 
 /** The same plain form that the path of a request must have. */
 function parsePrefix(value: string | number): string {
@@ -134,6 +145,7 @@ const log = z
 export const configSchema = z.strictObject({
   listen,
   upstream,
+  cors,
   prefixes,
   policy,
   identity,

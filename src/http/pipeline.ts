@@ -25,6 +25,7 @@ import type { Config, Decision, InputNeeds } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import { answerDenial, answerError, renderErrorFrame, sendAnswer } from './answer.ts';
+import { answerPreflight, createCors, isPreflight } from './cors.ts';
 import { type Deadline, startDeadline } from './deadline.ts';
 import { linger } from './linger.ts';
 import { prepareBody } from './prepare-body.ts';
@@ -59,9 +60,10 @@ const requestIdPattern = /^[\w.:-]{1,128}$/;
 export function createPipeline(parts: PipelineParts): Pipeline {
   const { config, upstream } = parts;
   const headRules = {
-    allowedOrigins: [],
+    allowedOrigins: config.cors.origins,
     hosts: config.identity.anonymous === undefined ? undefined : config.listen.hosts,
   };
+  const cors = createCors(config.cors.origins);
   let inFlight = 0;
 
   return { handle, inFlight: () => inFlight };
@@ -69,6 +71,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const ids: Record<string, string> = { 'x-request-id': readRequestId(request), ...parts.extraHeaders };
     const requestId = ids['x-request-id'] ?? '';
+    Object.assign(ids, cors.answerHeaders(request.headers.origin));
     const method = request.method ?? '';
     let api = guessApi(request.url ?? '');
     const record = parts.record({ requestId, api, method });
@@ -90,6 +93,11 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         throw new RequestError('overloaded', undefined, { headers: { 'retry-after': '1' } });
       checkHead(request, headRules);
       const target = parseTarget(request.url ?? '', config.prefixes);
+      if (isPreflight(request)) {
+        checkNoBody(request);
+        answerPreflight(request, response, ids);
+        return { outcome: 'complete', status: 204 };
+      }
       const principal = parts.identify(request.rawHeaders);
       record.identified(principal);
       const route = matchRoute(method, target.path);

@@ -36,6 +36,16 @@ const slips: ReadonlyArray<readonly [yaml: string, fault: string]> = [
   ['limits: { in_flight: 1.5 }', 'opallama.yaml:2:11: limits.in_flight: must be a whole number'],
   ['limits: { bodies_total: 1MiB }', 'opallama.yaml:2:11: limits.bodies_total: must be at least limits.body'],
   ['limits: { body: 1GiB, bodies_total: 2GiB }', 'opallama.yaml:2:11: limits.body: must be less than 512MiB'],
+  ['cors: { origins: https://ui.example }', 'opallama.yaml:2:9: cors.origins: must be a list'],
+  ['cors: { origin: [] }', 'opallama.yaml:2:9: cors.origin: unknown member; did you mean cors.origins?'],
+  [
+    'cors: { origins: ["*"] }',
+    'opallama.yaml:2:19: cors.origins[0]: "*" would let in pages that nobody knows; list each origin, as in https://ui.example',
+  ],
+  [
+    'cors: { origins: [https://ui.example/] }',
+    'opallama.yaml:2:19: cors.origins[0]: "https://ui.example/" is not an origin; browsers send https://ui.example',
+  ],
   ['prefixes: /ollama', 'opallama.yaml:2:1: prefixes: must be a list'],
   ['prefixes: [ollama]', 'opallama.yaml:2:12: prefixes[0]: "ollama" must begin with "/" and name a path'],
   [

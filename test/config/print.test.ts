@@ -8,6 +8,7 @@ const publicKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.
 const given = {
   yaml: `listen: { data: "[::1]:8081", ops: localhost:0, hosts: [A.example] }
 upstream: { base_url: http://ollama:11434/base }
+cors: { origins: ["https://ui.example", tauri://localhost] }
 prefixes: []
 policy: { path: mine, entrypoint: behavry/authz, mode: deny_list, deny_list_operations: [cloud] }
 identity:

@@ -14,6 +14,7 @@ import { createUpstream } from '../../src/upstream/proxy.ts';
 const config: Config = {
   listen: { data: { host: '127.0.0.1', port: 0 }, ops: { host: '127.0.0.1', port: 0 }, hosts: [] },
   upstream: { baseUrl: new URL('http://127.0.0.1:9') },
+  cors: { origins: [] },
   prefixes: [],
   policy: { path: '', engine: 'wasm', entrypoint: 'a', mode: 'auto', denyListOperations: [] },
   identity: { jwt: [], anonymous: undefined, acceptUnknownCredentials: false, rolePrecedence: [] },

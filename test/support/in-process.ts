@@ -42,6 +42,8 @@ export interface TestSidecarOptions {
   /** Files of a policy of the test's own; the shipped one by default. */
   readonly policy?: Readonly<Record<string, string>>;
   readonly entrypoint?: string;
+  /** Origins of web pages that may call; none by default. */
+  readonly origins?: readonly string[];
   readonly anonymousRoles?: readonly string[];
   readonly timeouts?: Partial<Config['timeouts']>;
   readonly limits?: Partial<Config['limits']>;
@@ -54,6 +56,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
   const config: Config = {
     listen: { data: free, ops: free, hosts: [] },
     upstream: { baseUrl: new URL(options.upstream) },
+    cors: { origins: options.origins ?? [] },
     prefixes: ['/api/v1/ollama', '/ollama'],
     policy: {
       path: directory ?? shippedPolicy,
