@@ -25,6 +25,7 @@ import { createMetrics } from './telemetry/metrics.ts';
 import type { Address, Config, DecisionEngine, InputNeeds, LoadedPolicy } from './types.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
+import { createVia } from './upstream/via.ts';
 
 export interface AppOptions {
   readonly log: Logger;
@@ -128,6 +129,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     }),
     reads: () => policy?.reads ?? readsNothing,
     upstream,
+    via: createVia(),
     bodies: createBodyBudget(config.limits.bodiesTotal),
     record,
     extraHeaders: options.extraHeaders ?? {},

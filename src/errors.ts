@@ -27,6 +27,10 @@ export const errorTable = {
   invalid_host: { status: 400, message: 'Exactly one Host header is required.' },
   forbidden_host: { status: 403, message: 'This Host is not served. Add it to listen.hosts.' },
   forbidden_origin: { status: 403, message: 'Web pages of this origin may not call. Add it to cors.origins.' },
+  loop_detected: {
+    status: 508,
+    message: 'The request came back to the sidecar that sent it. Set upstream.base_url to where Ollama answers.',
+  },
   upgrade_refused: { status: 400, message: 'Protocol upgrades are not supported.' },
   expectation_failed: { status: 417, message: 'Only "Expect: 100-continue" is supported.' },
 

@@ -55,6 +55,7 @@ const forbiddenHeaders = new Set([
   'trailer',
   'transfer-encoding',
   'upgrade',
+  'via',
   'x-api-key',
 ]);
 

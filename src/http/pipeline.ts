@@ -24,6 +24,7 @@ import { createTap, readFraming } from '../stream/tap.ts';
 import type { Config, Decision, InputNeeds } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
+import type { Via } from '../upstream/via.ts';
 import { answerDenial, answerError, renderErrorFrame, sendAnswer } from './answer.ts';
 import { answerPreflight, createCors, isPreflight } from './cors.ts';
 import { type Deadline, startDeadline } from './deadline.ts';
@@ -38,6 +39,7 @@ export interface PipelineParts {
   /** Which members of the input the policy that decides now reads. */
   readonly reads: () => InputNeeds;
   readonly upstream: Upstream;
+  readonly via: Via;
   readonly bodies: BodyBudget;
   readonly record: Recorder;
   /** Added to every answer; empty but for the quick start with its practice upstream. */
@@ -62,6 +64,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   const headRules = {
     allowedOrigins: config.cors.origins,
     hosts: config.identity.anonymous === undefined ? undefined : config.listen.hosts,
+    pseudonym: parts.via.pseudonym,
   };
   const cors = createCors(config.cors.origins);
   let inFlight = 0;
@@ -162,6 +165,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         path: judged.target.path + judged.target.query,
         headers: buildRequestHeaders(request.headers, {
           host: upstream.host,
+          via: parts.via.extend(request.headers.via),
           requestId,
           body: bytes,
           set: judged.decision.headers,

@@ -15,13 +15,15 @@ export interface HeadRules {
    * proves who it is. Where anonymous is configured it does: a web page could call by way of DNS rebinding.
    */
   readonly hosts: readonly string[] | undefined;
+  /** This sidecar's own name in `Via`: a request that holds it has been here before. */
+  readonly pseudonym: string;
 }
 
 /**
  * Refuses a head that two readers could frame or route in two ways, and callers that a browser was talked into being.
  *
  * @throws RequestError `malformed_http`, `invalid_host`, `forbidden_host`, `forbidden_origin`, `upgrade_refused`,
- *   `expectation_failed`, `unsupported_encoding`, `unsupported_charset`
+ *   `expectation_failed`, `loop_detected`, `unsupported_encoding`, `unsupported_charset`
  */
 export function checkHead(head: Head, rules: HeadRules): void {
   let host: string | undefined;
@@ -52,6 +54,9 @@ export function checkHead(head: Head, rules: HeadRules): void {
         throw new RequestError('upgrade_refused');
       case 'expect':
         if (value.toLowerCase() !== '100-continue') throw new RequestError('expectation_failed');
+        break;
+      case 'via':
+        if (value.includes(rules.pseudonym)) throw new RequestError('loop_detected');
         break;
       case 'origin':
         if (!rules.allowedOrigins.includes(value)) throw new RequestError('forbidden_origin');

@@ -18,6 +18,8 @@ export interface RequestHeaderOptions {
   readonly host: string;
   readonly requestId: string;
   readonly body: Buffer | undefined;
+  /** Names this sidecar, so that a request that comes back can be told. */
+  readonly via: string;
   /** Of the decision: set last, so that a policy may replace an allow-listed one. */
   readonly set: Readonly<Record<string, string>>;
   readonly remove: readonly string[];
@@ -33,7 +35,8 @@ export function buildRequestHeaders(caller: IncomingHttpHeaders, options: Reques
   headers['x-request-id'] = options.requestId;
   Object.assign(headers, options.set);
   for (const name of options.remove) if (name !== 'host') delete headers[name];
-  // Behind all that a policy may say: the framing is not its business.
+  // Behind all that a policy may say: neither the framing nor the loop is its business.
+  headers['via'] = options.via;
   if (options.body !== undefined) headers['content-length'] = options.body.length;
   return headers;
 }

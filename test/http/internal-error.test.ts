@@ -10,6 +10,7 @@ import { createSocketFaults } from '../../src/http/socket-faults.ts';
 import { createBodyBudget } from '../../src/input/body.ts';
 import type { AuditEvent, Config } from '../../src/types.ts';
 import { createUpstream } from '../../src/upstream/proxy.ts';
+import { createVia } from '../../src/upstream/via.ts';
 
 const config: Config = {
   listen: { data: { host: '127.0.0.1', port: 0 }, ops: { host: '127.0.0.1', port: 0 }, hosts: [] },
@@ -43,6 +44,7 @@ async function startPipeline(t: TestContext, broken: Partial<PipelineParts>) {
     decide: () => Promise.reject(new Error('not asked')),
     reads: () => ({ all: false, members: new Set() }),
     upstream,
+    via: createVia(),
     bodies: createBodyBudget(10_000),
     record: createRecorder({
       observers: [(event) => events.push(event)],

@@ -2,8 +2,9 @@ import { test } from 'node:test';
 import { checkHead, checkNoBody, type HeadRules } from '../../src/input/head.ts';
 import { assertRefused } from './refusals.ts';
 
-const strict: HeadRules = { allowedOrigins: [], hosts: undefined };
-const anonymous: HeadRules = { allowedOrigins: [], hosts: ['Sidecar.example'] };
+const pseudonym = 'opallama-0123456789abcdef';
+const strict: HeadRules = { allowedOrigins: [], hosts: undefined, pseudonym };
+const anonymous: HeadRules = { ...strict, hosts: ['Sidecar.example'] };
 
 function head(headers: Readonly<Record<string, string | readonly string[]>>, httpVersion = '1.1') {
   const all = { Host: '127.0.0.1:8080', ...headers };
@@ -65,6 +66,13 @@ test('a second Origin does not ride on an allowed one', () => {
   const rules = { ...strict, allowedOrigins: ['https://ui.example'] };
   const two = head({ Origin: ['https://ui.example', 'http://evil.example'] });
   assertRefused(() => checkHead(two, rules), 'forbidden_origin');
+});
+
+test('a request that was here before is refused, wherever its Via says so', () => {
+  checkHead(head({ Via: ['1.1 proxy.example', '1.1 opallama-ffffffffffffffff'] }), strict);
+  for (const via of [`1.1 ${pseudonym}`, `1.0 a, 1.1 ${pseudonym}, 1.1 b`, ['1.1 a', `1.1 ${pseudonym} (x)`]]) {
+    assertRefused(() => checkHead(head({ Via: via }), strict), 'loop_detected');
+  }
 });
 
 test('upgrades are refused, h2c too', () => {

@@ -47,6 +47,7 @@ test('neither credentials nor hop-by-hop headers cross the sidecar, in either di
       'x-request-id': 'mine-1',
       'x-opallama-metadata-team': 'a',
       'x-other': 'x',
+      via: '1.0 fred, 1.1 opallama-of-others',
       'user-agent': 'test',
       'content-length': Buffer.byteLength(body),
     },
@@ -59,11 +60,14 @@ test('neither credentials nor hop-by-hop headers cross the sidecar, in either di
   const [head = '', sent = ''] = (standIn.received.find((text) => text.startsWith('POST')) ?? '').split('\r\n\r\n');
   const [line, ...headers] = head.split('\r\n');
   assert.equal(line, 'POST /api/generate?x=1 HTTP/1.1');
+  const via = headers.map((header) => /^via: (.*)$/i.exec(header)?.[1]).find((value) => value !== undefined);
+  assert.match(via ?? '', /^1\.1 opallama-[0-9a-f]{16}$/);
   assert.deepEqual(headers.map((header) => header.toLowerCase()).sort(), [
     'connection: keep-alive',
     `content-length: ${Buffer.byteLength(body)}`,
     `host: ${new URL(standIn.url).host}`,
     'user-agent: test',
+    `via: ${via}`,
     'x-request-id: mine-1',
   ]);
   assert.equal(Buffer.from(sent, 'latin1').toString(), body);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildAnswerHeaders, buildRequestHeaders } from '../../src/upstream/headers.ts';
 
-const options = { host: '127.0.0.1:11434', requestId: 'r-1', body: undefined, set: {}, remove: [] };
+const options = { host: '127.0.0.1:11434', requestId: 'r-1', body: undefined, via: '1.1 us', set: {}, remove: [] };
 
 /** Credentials, hop-by-hop headers (RFC 9110 section 7.6.1), and what would speak in another's name. */
 const neverPass = [
@@ -57,13 +57,20 @@ test('to the upstream go the listed headers, its own host, the request id and th
     { ...poisoned, ...listed, host: 'evil.test', 'content-length': '999', 'x-request-id': 'the-callers' },
     { ...options, body: Buffer.from('{"a":"é"}') },
   );
-  assert.deepEqual(headers, { ...listed, host: '127.0.0.1:11434', 'x-request-id': 'r-1', 'content-length': 10 });
+  assert.deepEqual(headers, {
+    ...listed,
+    host: '127.0.0.1:11434',
+    'x-request-id': 'r-1',
+    via: '1.1 us',
+    'content-length': 10,
+  });
 });
 
 test('a request without a body has no length, whatever the caller said', () => {
   assert.deepEqual(buildRequestHeaders({ ...poisoned, 'content-length': '5' }, options), {
     host: '127.0.0.1:11434',
     'x-request-id': 'r-1',
+    via: '1.1 us',
   });
 });
 
@@ -73,8 +80,8 @@ test('a policy may add, replace and remove headers, but neither host nor length'
     {
       ...options,
       body: Buffer.from('12345'),
-      set: { 'x-team': 'a', accept: 'b' },
-      remove: ['traceparent', 'host', 'content-length', 'user-agent', 'not-there'],
+      set: { 'x-team': 'a', accept: 'b', via: '1.1 nobody' },
+      remove: ['traceparent', 'host', 'via', 'content-length', 'user-agent', 'not-there'],
     },
   );
   assert.deepEqual(headers, {
@@ -82,6 +89,7 @@ test('a policy may add, replace and remove headers, but neither host nor length'
     accept: 'b',
     'x-request-id': 'r-1',
     'x-team': 'a',
+    via: '1.1 us',
     'content-length': 5,
   });
 });
