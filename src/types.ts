@@ -15,7 +15,7 @@ export type Operation = 'chat' | 'generate' | 'models.list' | 'version' | 'root'
 /** The verified caller. */
 export interface Principal {
   readonly id: string;
-  readonly kind: 'jwt' | 'anonymous';
+  readonly kind: 'jwt' | 'ollama_key' | 'anonymous';
   readonly roles: readonly string[];
   /** The claim `agent_role` or `role`; undefined where the credential carries neither. */
   readonly agentRole: string | undefined;
@@ -265,6 +265,20 @@ export interface JwtConfig {
   readonly source?: { readonly member: 'secret_env' | 'secret_file' | 'public_key_file'; readonly value: string };
 }
 
+/** A key of Ollama's own command line, and who has it. */
+export interface OllamaKeyConfig {
+  readonly id: string;
+  readonly key: KeyObject;
+  /** The same key in OpenSSH's base64, as the caller sends it. */
+  readonly publicKey: string;
+  readonly roles: readonly string[];
+  readonly agentRole: string | undefined;
+  readonly permissions: readonly string[];
+  readonly tenant: string | undefined;
+  /** Allowed difference between the time of a signature and now, either way, ms. */
+  readonly clockToleranceMs: number;
+}
+
 /** The whole configuration, checked and converted: durations in ms, sizes in bytes, keys as KeyObjects. */
 export interface Config {
   readonly listen: {
@@ -289,6 +303,7 @@ export interface Config {
   };
   readonly identity: {
     readonly jwt: readonly JwtConfig[];
+    readonly ollamaKeys: readonly OllamaKeyConfig[];
     readonly anonymous: { readonly roles: readonly string[] } | undefined;
     /** Treat a credential that is there and wrong as anonymous, for SDKs that must send some key. */
     readonly acceptUnknownCredentials: boolean;

@@ -1,6 +1,7 @@
 /** The section `identity` of the configuration: who may enter, and by which keys that is known. */
 import { z } from 'zod';
 import { duration, name, parsed } from './fields.ts';
+import { parseSshKey } from './ssh-key.ts';
 import { quote, UnitError } from './units.ts';
 
 /** Algorithms of RFC 7518 section 3.1 that prove a caller; `none` is none. */
@@ -73,9 +74,64 @@ const jwt = z
 
 export type JwtMembers = z.output<typeof jwt>;
 
+const sshKey = z.string().transform((line, context) => {
+  try {
+    return parseSshKey(line);
+  } catch (error) {
+    if (!(error instanceof UnitError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+    return z.NEVER;
+  }
+});
+
+const ollamaKey = z
+  .strictObject({
+    id: name().describe("The caller's id."),
+    public_key: sshKey.describe('The line of id_ed25519.pub: ssh-ed25519 AAAA...'),
+    roles: z.array(name()).min(1).describe("The caller's roles."),
+    agent_role: name().optional().describe('The role that the caller acts in.'),
+    permissions: z.array(name()).default([]).describe("The caller's permissions."),
+    tenant: name().optional().describe("The caller's tenant."),
+    clock_tolerance: duration()
+      .prefault('5m')
+      .describe('Allowed difference between the time of a signature and now, 1s to 1h.'),
+  })
+  .refine((entry) => entry.clock_tolerance >= 1_000 && entry.clock_tolerance <= 3_600_000, {
+    path: ['clock_tolerance'],
+    error: 'must be from 1s to 1h',
+  })
+  .transform((entry) => ({
+    id: entry.id,
+    key: entry.public_key.key,
+    publicKey: entry.public_key.base64,
+    roles: entry.roles,
+    agentRole: entry.agent_role,
+    permissions: entry.permissions,
+    tenant: entry.tenant,
+    clockToleranceMs: entry.clock_tolerance,
+  }));
+
+/** One key is one caller: of two entries only one could ever be meant. */
+const ollamaKeys = z
+  .array(ollamaKey)
+  .max(1024)
+  .default([])
+  .superRefine((entries, context) => {
+    for (const [index, entry] of entries.entries()) {
+      const twin = entries.findIndex((other) => other.publicKey === entry.publicKey);
+      if (twin < index)
+        context.addIssue({
+          code: 'custom',
+          path: [index, 'public_key'],
+          message: `is the same key as identity.ollama_keys[${twin}]`,
+        });
+    }
+  });
+
 export const identity = z
   .strictObject({
     jwt: z.array(jwt).max(64).default([]),
+    ollama_keys: ollamaKeys.describe("Keys of Ollama's own command line, which signs with OLLAMA_AUTH=1."),
     anonymous: z
       .strictObject({ roles: z.array(name()).min(1) })
       .optional()
@@ -96,6 +152,7 @@ export const identity = z
   })
   .transform((value) => ({
     jwt: value.jwt,
+    ollamaKeys: value.ollama_keys,
     anonymous: value.anonymous,
     acceptUnknownCredentials: value.accept_unknown_credentials,
     rolePrecedence: value.role_precedence,

@@ -62,7 +62,11 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const log = check('log', shape.log);
 
   const keys = loadKeys(sources, merged, report);
-  if (identity !== undefined && identity.jwt.length === 0 && identity.anonymous === undefined) {
+  if (
+    identity !== undefined &&
+    identity.jwt.length + identity.ollamaKeys.length === 0 &&
+    identity.anonymous === undefined
+  ) {
     report(
       ['identity'],
       'nobody could enter; add a key under identity.jwt, or roles for everybody under identity.anonymous',

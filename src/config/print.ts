@@ -1,5 +1,5 @@
 import { Document, isMap, Scalar } from 'yaml';
-import type { Config, JwtConfig } from '../types.ts';
+import type { Config, JwtConfig, OllamaKeyConfig } from '../types.ts';
 
 /**
  * The configuration as YAML that gives the same configuration when it is loaded. A secret is never in it: there stands
@@ -21,6 +21,7 @@ export function printConfig(config: Config): string {
     },
     identity: {
       jwt: identity.jwt.map(printKey),
+      ollama_keys: identity.ollamaKeys.map(printOllamaKey),
       ...(identity.anonymous === undefined ? {} : { anonymous: { roles: identity.anonymous.roles } }),
       accept_unknown_credentials: identity.acceptUnknownCredentials,
       role_precedence: identity.rolePrecedence,
@@ -58,6 +59,18 @@ function printKey(entry: JwtConfig): Record<string, unknown> {
     audience: quoted(entry.audience),
     ...(Object.keys(entry.claims).length === 0 ? {} : { claims: entry.claims }),
     clock_tolerance: printDuration(entry.clockToleranceS * 1_000),
+  };
+}
+
+function printOllamaKey(entry: OllamaKeyConfig): Record<string, unknown> {
+  return {
+    id: quoted(entry.id),
+    public_key: `ssh-ed25519 ${entry.publicKey}`,
+    roles: entry.roles,
+    ...(entry.agentRole === undefined ? {} : { agent_role: quoted(entry.agentRole) }),
+    permissions: entry.permissions,
+    ...(entry.tenant === undefined ? {} : { tenant: quoted(entry.tenant) }),
+    clock_tolerance: printDuration(entry.clockToleranceMs),
   };
 }
 

@@ -101,7 +101,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         answerPreflight(request, response, ids);
         return { outcome: 'complete', status: 204 };
       }
-      const principal = parts.identify(request.rawHeaders);
+      const principal = parts.identify(request.rawHeaders, { method, path: target.path, query: target.query });
       record.identified(principal);
       const route = matchRoute(method, target.path);
       api = route.api;

@@ -9,7 +9,7 @@ import jsonwebtoken from 'jsonwebtoken';
 import type { JwtConfig, Principal } from '../types.ts';
 import { readPrincipal } from './claims.ts';
 import type { Credential } from './credentials.ts';
-import type { Authentication, Authenticator } from './identify.ts';
+import type { Authentication } from './identify.ts';
 
 /** Longest token in bytes; headers are limited to 16 KiB altogether. */
 const longestToken = 8 * 1024;
@@ -28,7 +28,10 @@ interface Verified {
  * @param keys at least one; tried in order where a token's `kid` doesn't name one
  * @param now the clock, ms
  */
-export function createJwtAuthenticator(keys: readonly JwtConfig[], now: () => number = Date.now): Authenticator {
+export function createJwtAuthenticator(
+  keys: readonly JwtConfig[],
+  now: () => number = Date.now,
+): (credential: Credential) => Authentication {
   // Only tokens that were verified are remembered, so nobody without a key can fill it. The oldest entry leaves first.
   const remembered = new Map<string, Verified>();
 

@@ -20,6 +20,7 @@ test('without anything but who may enter, every default of the design stands', (
   });
   assert.deepEqual(config.identity, {
     jwt: [],
+    ollamaKeys: [],
     anonymous: { roles: ['guest'] },
     acceptUnknownCredentials: false,
     rolePrecedence: [],

@@ -5,6 +5,8 @@ import { printConfig } from '../../src/config/print.ts';
 import { load, secret } from './sources.ts';
 
 const publicKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ type: 'spki', format: 'pem' });
+const sshLine = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILzzgYkYiYy6AAn7xgcNvvYGAzLUVbEfahV0n0qT3Ffa';
+const otherLine = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOIwDwYyxdTxf1rPeWEjLo5OIeDAAoQvPxLtJBB5OGHP';
 const given = {
   yaml: `listen: { data: "[::1]:8081", ops: localhost:0, hosts: [A.example] }
 upstream: { base_url: http://ollama:11434/base }
@@ -16,6 +18,9 @@ identity:
     - { algorithm: HS256, secret_env: S, issuer: "yes", audience: "1: 2", kid: "0x1" }
     - { algorithm: HS384, secret_file: s, issuer: a, audience: b, claims: { roles: x.y }, clock_tolerance: 1500ms }
     - { algorithm: RS256, public_key_file: id.pem, issuer: a, audience: b }
+  ollama_keys:
+    - { id: "null", public_key: "${sshLine} alice@laptop", roles: ["1"], agent_role: "2", permissions: [a], tenant: "yes" }
+    - { id: bob, public_key: ${otherLine}, roles: [guest], clock_tolerance: 1500ms }
   anonymous: { roles: [guest] }
   accept_unknown_credentials: true
   role_precedence: [admin, "null"]
@@ -49,7 +54,11 @@ test('what is printed is a configuration and loads as the same one', () => {
   assert.equal(printConfig(again), text);
   const comparable = ({ identity, ...rest }: typeof config) => ({
     ...rest,
-    identity: { ...identity, jwt: identity.jwt.map(({ key, ...entry }) => ({ ...entry, type: key.type })) },
+    identity: {
+      ...identity,
+      jwt: identity.jwt.map(({ key, ...entry }) => ({ ...entry, type: key.type })),
+      ollamaKeys: identity.ollamaKeys.map(({ key, ...entry }) => ({ ...entry, x: key.export({ format: 'jwk' }).x })),
+    },
   });
   assert.deepEqual(comparable(again), comparable(config));
   assert.ok(again.identity.jwt.every((entry, index) => config.identity.jwt[index]?.key.equals(entry.key)));

@@ -1,6 +1,6 @@
 /** Keys, tokens and configurations of the identity tests. Tokens are put together by hand, so that they can be wrong. */
 import { createHmac, createSecretKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { createIdentify } from '../../src/identity/identify.ts';
+import { type Call, createIdentify } from '../../src/identity/identify.ts';
 import type { Config, JwtConfig } from '../../src/types.ts';
 
 export const issuer = 'https://id.test';
@@ -35,14 +35,18 @@ export function jwtKey(over: Partial<JwtConfig> = {}): JwtConfig {
   };
 }
 
+/** Who calls, of a call that bearer tokens don't ask about. */
 export function identifier(over: Partial<Config['identity']> = {}) {
-  return createIdentify({
+  const identify = createIdentify({
     jwt: [jwtKey()],
+    ollamaKeys: [],
     anonymous: undefined,
     acceptUnknownCredentials: false,
     rolePrecedence: [],
     ...over,
   });
+  return (rawHeaders: readonly string[], call: Call = { method: 'POST', path: '/api/chat', query: '' }) =>
+    identify(rawHeaders, call);
 }
 
 /** Seconds since 1970, `offset` from now. */

@@ -67,6 +67,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     },
     identity: {
       jwt: [key],
+      ollamaKeys: [],
       anonymous: options.anonymousRoles && { roles: options.anonymousRoles },
       acceptUnknownCredentials: false,
       rolePrecedence: [],
