@@ -12,6 +12,17 @@ export type Api = 'ollama' | 'openai' | 'anthropic' | 'gateway';
 /** What a request asks for, independent of the dialect. */
 export type Operation = 'chat' | 'generate' | 'models.list' | 'version' | 'root';
 
+/** What an answer consists of and where it says its counts; the route decides which one it is. */
+export type AnswerKind =
+  | 'ollama.generation'
+  | 'ollama.embed'
+  | 'ollama.progress'
+  | 'openai.chat'
+  | 'openai.completion'
+  | 'openai.embed'
+  | 'openai.response'
+  | 'anthropic.message';
+
 /** The verified caller. */
 export interface Principal {
   readonly id: string;

@@ -20,12 +20,14 @@ import { guessApi, matchRoute, type Route } from '../input/routes.ts';
 import { parseTarget, type Target } from '../input/target.ts';
 import { deliver } from '../stream/deliver.ts';
 import { createUsageHider } from '../stream/hide-usage.ts';
+import { startReport } from '../stream/readers/table.ts';
 import { createTap, readFraming } from '../stream/tap.ts';
-import type { Config, Decision, InputNeeds } from '../types.ts';
+import type { AnswerKind, Config, Decision, InputNeeds } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import type { Via } from '../upstream/via.ts';
 import { answerDenial, answerError, renderErrorFrame, sendAnswer } from './answer.ts';
+import { answerKind } from './answer-kind.ts';
 import { answerPreflight, createCors, isPreflight } from './cors.ts';
 import { type Deadline, startDeadline } from './deadline.ts';
 import { linger } from './linger.ts';
@@ -136,7 +138,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
           sendAnswer(response, answerDenial(api, decision), ids);
           return { outcome: decision.result === 'error' ? 'error' : 'denied', status: decision.httpStatus };
         }
-        return await forward({ target, route, guarded, asked, decision });
+        return await forward({ target, route, answer: answerKind(route.request), guarded, asked, decision });
       } finally {
         body?.release();
       }
@@ -193,7 +195,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         deadline.stop();
         if (!clientLeft) throw error;
         // The model may have run for a while; Ollama never says how far it came.
-        const usage = judged.asked && ('unknown' as const);
+        const usage = judged.answer && startReport(judged.answer).usage;
         return { outcome: 'aborted', status: 499, error: 'client_closed_request', usage };
       }
       return await stream(source, judged, changes.length > 0, deadline);
@@ -207,9 +209,11 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     ): Promise<Exit> {
       const status = source.statusCode ?? 502;
       const framing = readFraming(source.headers['content-type']);
-      // Routes that run a model say what it took; errors and lists don't.
+      // Errors and lists say no counts.
       const tap =
-        judged.asked !== undefined && status < 400 && framing !== undefined ? createTap(api, framing) : undefined;
+        judged.answer !== undefined && status < 400 && framing !== undefined
+          ? createTap(judged.answer, framing)
+          : undefined;
       const filter = hideUsage && framing === 'sse' ? createUsageHider() : undefined;
       const delivery = deliver({
         source,
@@ -231,7 +235,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       const report = tap?.report();
       const told = {
         status,
-        usage: tap && (report?.usage ?? ('unknown' as const)),
+        usage: report?.usage,
         finishReason: report?.finishReason,
       };
       // Some clients close as soon as they have read the last frame, before the last chunk.
@@ -276,6 +280,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 interface Judged {
   readonly target: Target;
   readonly route: Route;
+  readonly answer: AnswerKind | undefined;
   readonly guarded: GuardedJson | undefined;
   readonly asked: Asked | undefined;
   readonly decision: Decision;

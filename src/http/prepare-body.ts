@@ -15,7 +15,8 @@ export interface PreparedBody {
 /** The judged bytes, or those with named splices, guarded again as a whole. */
 export function prepareBody(route: Route, guarded: GuardedJson | undefined, asked: Asked | undefined): PreparedBody {
   if (guarded === undefined || route.request === undefined) return { bytes: undefined, changes: [] };
-  if (route.api !== 'openai' || asked?.stream !== true || asked.includeUsage)
+  // The other answers of this dialect say their counts unasked.
+  if (route.request !== 'openai.chat' || asked?.stream !== true || asked.includeUsage)
     return { bytes: guarded.bytes, changes: [] };
   const splice = spliceIncludeUsage(guarded.bytes, {
     documentEnd: guarded.end,

@@ -7,8 +7,9 @@
  */
 import split2 from 'split2';
 
-import type { Api } from '../types.ts';
-import { type FrameReader, frameReader, isRecord, type StreamReport } from './usage.ts';
+import type { AnswerKind } from '../types.ts';
+import { frameReader, startReport } from './readers/table.ts';
+import { type FrameReader, isRecord, type ReadFrame, type StreamReport } from './usage.ts';
 
 /** How an answer is framed, from its content type. */
 export type Framing = 'ndjson' | 'sse' | 'json';
@@ -35,16 +36,16 @@ export function readFraming(contentType: string | undefined): Framing | undefine
   return type === 'application/json' ? 'json' : undefined;
 }
 
-export function createTap(api: Api, framing: Framing): Tap {
-  const reader = frameReader(api);
-  const report: StreamReport = { usage: undefined, finishReason: undefined, ended: false, failed: false };
+export function createTap(kind: AnswerKind, framing: Framing): Tap {
+  const reader = frameReader(kind);
+  const report = startReport(kind);
   return framing === 'json' ? createBodyTap(reader, report) : createLineTap(reader, report, framing);
 }
 
 function createLineTap(reader: FrameReader, report: StreamReport, framing: 'ndjson' | 'sse'): Tap {
   const pieces = createPieces();
   const readLine = framing === 'ndjson' ? readJson : readEventLine;
-  const lines = split2((line: string) => readLine(line, reader, report));
+  const lines = split2((line: string) => readLine(line, reader.readFrame, report));
 
   return {
     observe(chunk) {
@@ -72,7 +73,7 @@ function createBodyTap(reader: FrameReader, report: StreamReport): Tap {
     observe: pieces.keep,
     report() {
       const body = pieces.take(Buffer.alloc(0));
-      if (body !== undefined) readJson(body.toString('utf8'), reader, report);
+      if (body !== undefined) readJson(body.toString('utf8'), reader.readBody, report);
       return report;
     },
   };
@@ -117,14 +118,14 @@ function grow(kept: Buffer, bytes: number, needed: number): Buffer {
 }
 
 /** WHATWG HTML section 9.2.6: one space after the colon is not part of the data. Ollama writes each event's data in one line. */
-function readEventLine(line: string, reader: FrameReader, report: StreamReport): void {
+function readEventLine(line: string, read: ReadFrame, report: StreamReport): void {
   if (!line.startsWith('data:')) return;
   const data = line.slice(line.startsWith('data: ') ? 6 : 5);
   if (data === '[DONE]') report.ended = true;
-  else readJson(data, reader, report);
+  else readJson(data, read, report);
 }
 
-function readJson(text: string, reader: FrameReader, report: StreamReport): void {
+function readJson(text: string, read: ReadFrame, report: StreamReport): void {
   let frame: unknown;
   try {
     frame = JSON.parse(text);
@@ -132,5 +133,5 @@ function readJson(text: string, reader: FrameReader, report: StreamReport): void
     // Not ours to judge: the client gets the bytes as they came, the record says that the counts are unknown.
     return;
   }
-  if (isRecord(frame)) reader.readFrame(frame, report);
+  if (isRecord(frame)) read(frame, report);
 }

@@ -1,85 +1,55 @@
 /**
- * Where an answer says how many tokens it took (design: the stream). Only top-level members count: a model can emit text or
- * tool arguments that look like a final frame.
+ * What an answer says of itself: its counts, why it ended, whether it failed. The contract between the tap, which finds the
+ * frames, and the readers (`readers/`), one for each kind of answer. Only top-level members of a frame count: a model can
+ * write text or tool arguments that look like a final frame.
  */
-import type { Api, Usage } from '../types.ts';
+import type { Usage } from '../types.ts';
 
 /** What the frames of one answer said so far. */
 export interface StreamReport {
-  usage: Usage | undefined;
+  /** `unknown`: it should say its counts and has not; undefined: it has none to say. */
+  usage: Usage | 'unknown' | undefined;
   finishReason: string | undefined;
-  /** The frame that ends an answer of this dialect was there. */
+  /** The frame that ends an answer of this kind was there. */
   ended: boolean;
-  /** A line or event with `error`, which comes under status 200. */
+  /** A line or event that tells of an error, which comes under status 200. */
   failed: boolean;
 }
 
-/** Reads one frame: the line of NDJSON, the data of an event, or a whole JSON body. */
-export type ReadFrame = (frame: Readonly<Record<string, unknown>>, report: StreamReport) => void;
+export type Frame = Readonly<Record<string, unknown>>;
 
-/**
- * What a chunk of whole frames must hold to be worth parsing. False alarms cost a parse, so the texts are chosen to be in
- * every frame that matters and in few others.
- */
+/** Reads one frame into the report. */
+export type ReadFrame = (frame: Frame, report: StreamReport) => void;
+
 export interface FrameReader {
-  readonly readFrame: ReadFrame;
-  /** Seen against the bytes as Latin-1, one character each. */
+  /** Answers of this kind say what they took. */
+  readonly counts: boolean;
+  /**
+   * What a chunk of whole frames must hold to be worth parsing, seen against its bytes as Latin-1, one character each. False
+   * alarms cost a parse, so the texts are chosen to be in every frame that matters and in few others.
+   */
   readonly marker: RegExp;
+  /** A frame of a stream: the line of NDJSON, or the data of an event. */
+  readonly readFrame: ReadFrame;
+  /** The JSON body of an answer that is not streamed. */
+  readonly readBody: ReadFrame;
 }
 
-const native: FrameReader = {
-  // `"done":true` with any white space; error lines.
-  marker: /true|"error"/,
-  readFrame(frame, report) {
-    if ('error' in frame) report.failed = true;
-    if (frame['done'] !== true) return;
-    report.ended = true;
-    report.finishReason = readText(frame['done_reason']);
-    // Absent means 0: a prompt that was cached whole has no prompt_eval_count.
-    report.usage = {
-      inputTokens: readCount(frame['prompt_eval_count']) ?? 0,
-      outputTokens: readCount(frame['eval_count']) ?? 0,
-    };
-  },
-};
-
-const openai: FrameReader = {
-  marker: /"usage"|\[DONE\]|"finish_reason":"|"error"/,
-  readFrame(frame, report) {
-    if ('error' in frame) report.failed = true;
-    const choices = frame['choices'];
-    if (Array.isArray(choices)) {
-      const choice: unknown = choices[0];
-      if (isRecord(choice)) report.finishReason = readText(choice['finish_reason']) ?? report.finishReason;
-    }
-    const usage = frame['usage'];
-    // The last one wins: some servers send a running count with every chunk.
-    if (isRecord(usage)) {
-      report.usage = {
-        inputTokens: readCount(usage['prompt_tokens']),
-        outputTokens: readCount(usage['completion_tokens']),
-      };
-    }
-    if (frame['object'] === 'chat.completion') report.ended = true;
-  },
-};
-
-/** A new dialect is one more line here. */
-const readers: Readonly<Record<Api, FrameReader>> = { ollama: native, gateway: native, openai, anthropic: openai };
-
-export function frameReader(api: Api): FrameReader {
-  return readers[api];
-}
-
-function readCount(value: unknown): number | undefined {
+/** @returns undefined for what is no count: a wrong one is worse than none */
+export function readCount(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
 /** Reasons are short names of the upstream's; whatever else stands there is not recorded. */
-function readText(value: unknown): string | undefined {
+export function readReason(value: unknown): string | undefined {
   return typeof value === 'string' && /^[a-z_]{1,32}$/.test(value) ? value : undefined;
 }
 
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+/** `"error":null` stands in answers that are well. */
+export function tellsError(frame: Frame): boolean {
+  return frame['error'] !== undefined && frame['error'] !== null;
+}
+
+export function isRecord(value: unknown): value is Frame {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -16,7 +16,7 @@ test('a final frame of many megabytes is read: context makes it so', () => {
   const line = Buffer.from(`${JSON.stringify({ ...JSON.parse(end), context })}\n`);
   assert.ok(line.length > 10 * megabyte);
   for (const size of [line.length, 65_536]) {
-    const tap = createTap('ollama', 'ndjson');
+    const tap = createTap('ollama.generation', 'ndjson');
     for (const chunk of cutInto(line, size)) tap.observe(chunk);
     assert.deepEqual({ ...tap.report() }, counted);
   }
@@ -24,34 +24,34 @@ test('a final frame of many megabytes is read: context makes it so', () => {
 
 test('a line over the bound is let go, and the lines behind it are still read', () => {
   const long = Buffer.from(`{"done":true,"eval_count":9,"response":"${'x'.repeat(17 * megabyte)}"}\n`);
-  const tap = createTap('ollama', 'ndjson');
+  const tap = createTap('ollama.generation', 'ndjson');
   for (const chunk of cutInto(long, 65_536)) tap.observe(chunk);
-  assert.equal(tap.report().usage, undefined, 'the counts of a line that was let go are unknown');
+  assert.equal(tap.report().usage, 'unknown', 'the counts of a line that was let go are unknown');
 
-  const next = createTap('ollama', 'ndjson');
+  const next = createTap('ollama.generation', 'ndjson');
   for (const chunk of cutInto(Buffer.concat([long, Buffer.from(end)]), 65_536)) next.observe(chunk);
   assert.deepEqual({ ...next.report() }, counted);
 });
 
 test('a JSON body over the bound leaves its counts unknown', () => {
-  const tap = createTap('ollama', 'json');
+  const tap = createTap('ollama.generation', 'json');
   const body = Buffer.from(`{"response":"${'x'.repeat(17 * megabyte)}","done":true,"eval_count":9}`);
   for (const chunk of cutInto(body, 65_536)) tap.observe(chunk);
-  assert.deepEqual({ ...tap.report() }, { usage: undefined, finishReason: undefined, ended: false, failed: false });
+  assert.deepEqual({ ...tap.report() }, { usage: 'unknown', finishReason: undefined, ended: false, failed: false });
 });
 
 test('a line that never ends takes no more memory than the bound', () => {
-  const tap = createTap('openai', 'sse');
+  const tap = createTap('openai.chat', 'sse');
   const before = process.memoryUsage().arrayBuffers;
   const chunk = Buffer.alloc(65_536, 'x');
   for (let bytes = 0; bytes < 200 * megabyte; bytes += chunk.length) tap.observe(chunk);
   const grown = process.memoryUsage().arrayBuffers - before;
   assert.ok(grown < 70 * megabyte, `${grown} bytes more`);
-  assert.equal(tap.report().usage, undefined);
+  assert.equal(tap.report().usage, 'unknown');
 });
 
 test('a line that comes byte by byte takes little more memory than its bytes', () => {
-  const tap = createTap('ollama', 'ndjson');
+  const tap = createTap('ollama.generation', 'ndjson');
   const before = process.memoryUsage();
   const line = Buffer.alloc(2 * megabyte, 'x');
   for (const byte of cutInto(line, 1)) tap.observe(byte);
@@ -65,9 +65,9 @@ test('a line that comes byte by byte takes little more memory than its bytes', (
 
 test('a tap can be asked for its report when nothing came, and twice', () => {
   for (const framing of ['ndjson', 'sse', 'json'] as const) {
-    const tap = createTap('ollama', framing);
+    const tap = createTap('ollama.generation', framing);
     tap.observe(Buffer.alloc(0));
-    const nothing = { usage: undefined, finishReason: undefined, ended: false, failed: false };
+    const nothing = { usage: 'unknown', finishReason: undefined, ended: false, failed: false };
     assert.deepEqual({ ...tap.report() }, nothing);
     assert.deepEqual({ ...tap.report() }, nothing);
   }

@@ -14,13 +14,13 @@ export interface Recording {
   readonly response: Buffer;
 }
 
-const directory = join(import.meta.dirname, '..', 'recordings', 'data');
+const data = join(import.meta.dirname, '..', 'recordings', 'data');
 const separator = Buffer.from('\n\n=================== RESPONSE ===================\n');
 
 /** Stands where the recorder left out the middle of a long run of one letter. */
 const omission = /\n\.\.\.\[(\d+) bytes left out of this recording\]\.\.\.\n/;
 
-export function recordingNames(): readonly string[] {
+export function recordingNames(directory = data): readonly string[] {
   return readdirSync(directory)
     .filter((file) => file.endsWith('.http'))
     .map((file) => file.slice(0, -'.http'.length))
@@ -28,7 +28,7 @@ export function recordingNames(): readonly string[] {
 }
 
 /** @param name without `.http` */
-export function readRecording(name: string): Recording {
+export function readRecording(name: string, directory = data): Recording {
   const bytes = readFileSync(join(directory, `${name}.http`));
   const at = bytes.indexOf(separator);
   if (at === -1) throw new Error(`${name} is not a recording.`);
