@@ -11,7 +11,7 @@ export const byte = {
 } as const;
 
 /** A call of `indexOf` costs as much as looking at some hundred bytes one by one. */
-const shortString = 128;
+const shortString = 64;
 
 /**
  * @param from behind a string's opening quote

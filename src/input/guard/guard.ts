@@ -33,12 +33,13 @@ export function guardJson(bytes: Buffer, known: Shape): GuardedJson {
   const ascii = isAscii(bytes);
   if (!ascii && !isUtf8(bytes)) throw new RequestError('invalid_utf8');
 
-  const { start, end, colons, escaping } = scanStructure(bytes);
+  const escapes = bytes.includes(byte.backslash);
+  const { start, end, colons, escaping } = scanStructure(bytes, escapes);
   const text = bytes.toString(ascii ? 'latin1' : 'utf8');
   const value = escaping === undefined ? parseText(text) : parseEscaping(bytes, start, escaping);
   if (!isObject(value)) throw new RequestError('not_an_object');
-  // Half a surrogate pair can only be there by escape; the first test is far cheaper and settles most large bodies.
-  const strings = bytes.includes(byte.backslash) && /\\u[dD]/.test(text);
+  // Half a surrogate pair can only be there by escape.
+  const strings = escapes && /\\u[dD]/.test(text);
   if (walkMembers(value, known, strings) !== colons) throw new RequestError('duplicate_member');
   return { bytes, value, start, end };
 }

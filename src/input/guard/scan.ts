@@ -24,9 +24,10 @@ export interface Structure {
  * Walks the bytes of a JSON object from bracket to bracket, jumping over strings. It says nothing about the grammar between
  * the brackets, that is for the parser, but bounds what the parser is given.
  *
+ * @param escapes whether there is a backslash anywhere
  * @throws RequestError `missing_body`, `not_an_object`, `invalid_json`, `trailing_data`, `too_deep`, `too_complex`
  */
-export function scanStructure(bytes: Buffer): Structure {
+export function scanStructure(bytes: Buffer, escapes: boolean): Structure {
   const start = skipSpace(bytes, 0);
   if (start === bytes.length) throw new RequestError('missing_body');
   if (bytes[start] !== byte.openBrace) throw refuseOther(bytes[start]);
@@ -50,7 +51,7 @@ export function scanStructure(bytes: Buffer): Structure {
       case byte.colon:
         colons++;
         // What stands before a colon is a key, or the parser will find that this is no JSON.
-        if (holdsEscape(bytes, string, stringEnd)) {
+        if (escapes && holdsEscape(bytes, string, stringEnd)) {
           escaping ??= new Set();
           for (const container of open) escaping.add(container);
         }

@@ -13,29 +13,41 @@ const longestKnown = 32;
  * @returns the number of members at all depths
  * @throws RequestError `ambiguous_member`, `lone_surrogate`, `invalid_member`
  */
-export function walkMembers(value: unknown, shape: Shape, strings: boolean): number {
-  if (typeof value === 'string') {
-    if (strings) checkString(value);
-    return 0;
-  }
-  if (typeof value === 'number') {
-    // 1e400: Infinity here, an error or the text itself in Go.
-    if (!Number.isFinite(value)) throw new RequestError('invalid_member', 'A number is out of range.');
-    return 0;
-  }
-  if (typeof value !== 'object' || value === null) return 0;
-
+export function walkMembers(value: object, shape: Shape, strings: boolean): number {
   let count = 0;
   if (Array.isArray(value)) {
     const element = shape.kind === 'list' ? shape.of : free;
-    for (const item of value) count += walkMembers(item, element, strings);
+    for (let index = 0; index < value.length; index++) count += walkValue(value[index], element, strings);
     return count;
   }
-  for (const [key, member] of Object.entries(value)) {
+  if (!isRecord(value)) return count;
+  // Unlike `Object.entries` this makes no arrays. A property that something added to every object's prototype would be
+  // counted as a member, and the body refused.
+  for (const key in value) {
     if (strings) checkString(key);
-    count += 1 + walkMembers(member, shapeOf(key, shape), strings);
+    count += 1 + walkValue(value[key], shapeOf(key, shape), strings);
   }
   return count;
+}
+
+function walkValue(value: unknown, shape: Shape, strings: boolean): number {
+  switch (typeof value) {
+    case 'string':
+      if (strings) checkString(value);
+      return 0;
+    case 'number':
+      // 1e400: Infinity here, an error or the text itself in Go.
+      if (!Number.isFinite(value)) throw new RequestError('invalid_member', 'A number is out of range.');
+      return 0;
+    case 'object':
+      return value === null ? 0 : walkMembers(value, shape, strings);
+    default:
+      return 0;
+  }
+}
+
+function isRecord(value: object): value is Readonly<Record<string, unknown>> {
+  return !Array.isArray(value);
 }
 
 function shapeOf(key: string, shape: Shape): Shape {
