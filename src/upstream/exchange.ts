@@ -4,7 +4,7 @@
  * closes or fails is ours to say, so the real one, with its error frames and its accounting, stays out of its reach.
  */
 import { EventEmitter } from 'node:events';
-import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 
 /** What goes to the upstream: the judged bytes and nothing else of the caller's request. */
@@ -19,29 +19,32 @@ export interface UpstreamRequest {
   readonly socket: Socket;
 }
 
+/** Who is told what becomes of it. */
+export interface Observer {
+  onConnection(outgoing: ClientRequest): void;
+  onAnswer(answer: IncomingMessage): void;
+  onError(error: unknown): void;
+}
+
 /** Stands in for the request: no stream, because the body is sent whole. */
 export class ExchangeRequest {
   readonly method: string;
-  readonly url: string;
+  readonly path: string;
+  /** The path once the middleware has filtered, which would parse it at some cost; an empty one it leaves alone. */
+  url = '';
   readonly headers: OutgoingHttpHeaders;
   readonly httpVersionMajor = 1;
   readonly socket: Socket;
   readonly body: Buffer | undefined;
-  readonly onAnswer: (answer: IncomingMessage) => void;
-  readonly onError: (error: unknown) => void;
+  readonly attempt: Observer;
 
-  constructor(
-    request: UpstreamRequest,
-    onAnswer: (answer: IncomingMessage) => void,
-    onError: (error: unknown) => void,
-  ) {
+  constructor(request: UpstreamRequest, path: string, attempt: Observer) {
     this.method = request.method;
-    this.url = request.path;
+    this.path = path;
     this.headers = request.headers;
     this.socket = request.socket;
     this.body = request.body;
-    this.onAnswer = onAnswer;
-    this.onError = onError;
+    this.attempt = attempt;
   }
 
   /** Errors of the caller's request are handled where it is read. */

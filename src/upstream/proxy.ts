@@ -8,7 +8,7 @@ import { Agent as TlsAgent } from 'node:https';
 import { createProxyMiddleware, type Plugin } from 'http-proxy-middleware';
 
 import { type ErrorCode, RequestError } from '../errors.ts';
-import { ExchangeRequest, ExchangeResponse, type UpstreamRequest } from './exchange.ts';
+import { ExchangeRequest, ExchangeResponse, type Observer, type UpstreamRequest } from './exchange.ts';
 
 export interface UpstreamOptions {
   readonly baseUrl: URL;
@@ -53,6 +53,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     target,
     agent,
     selfHandleResponse: true,
+    // With any other filter the middleware would parse each request's url as a whole.
+    pathFilter: () => true,
     router: prepareAttempt(target),
     // The default plugins log each request and answer errors with the host's name.
     ejectPlugins: true,
@@ -63,108 +65,116 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     id,
     host: baseUrl.host,
     send(request) {
-      const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-      // Who abandons it may not wait for it any more.
-      promise.catch(() => undefined);
-      const response = new ExchangeResponse();
-      const clock = startClock(timeouts);
-      clocks.set(response, clock);
-      const exchangeRequest = new ExchangeRequest(
-        pathPrefix === '' ? request : { ...request, path: pathPrefix + request.path },
-        (answer) => {
-          clock.stop();
-          if (isAnswerable(answer)) resolve(answer);
-          else {
-            response.destroy();
-            reject(new RequestError('upstream_invalid'));
-          }
-        },
-        (error) => {
-          clock.stop();
-          reject(describeFailure(error, id));
-        },
-      );
-      handOver(exchangeRequest, response);
-      return {
-        answer: promise,
-        abandon() {
-          clock.stop();
-          response.destroy();
-          reject(new RequestError('client_closed_request'));
-        },
-      };
+      const attempt = new Attempt(id, timeouts);
+      handOver(new ExchangeRequest(request, pathPrefix + request.path, attempt), attempt.response);
+      return attempt;
     },
     close: () => agent.destroy(),
   };
 
   function handOver(request: ExchangeRequest, response: ExchangeResponse): void {
     // The middleware's types want Node's own classes; what it touches of them is what ours have (exchange.ts).
-    Reflect.apply(proxy, undefined, [
-      request,
-      response,
-      (error: unknown) => error !== undefined && request.onError(error),
-    ]);
+    Reflect.apply(proxy, undefined, [request, response, request.attempt.onError]);
   }
 }
 
 /** Called before each attempt with its own copy of the options: the judged bytes go out by one `end`, cheaper than any stream. */
 function prepareAttempt<Target>(target: Target) {
   return (request: ExchangeRequest, _response: unknown, attempt: object): Target => {
+    request.url = request.path;
     Object.assign(attempt, { buffer: { pipe: (outgoing: ClientRequest) => outgoing.end(request.body) } });
     return target;
   };
 }
 
-/** Clocks by response, because `proxyReq` knows the response and not the exchange. */
-const clocks = new WeakMap<object, Clock>();
-
 const observe: Plugin<ExchangeRequest & IncomingMessage> = (server) => {
-  server.on('proxyReq', (outgoing, request, response) => {
+  server.on('proxyReq', (outgoing, request) => request.attempt.onConnection(outgoing));
+  server.on('proxyRes', (answer, request) => request.attempt.onAnswer(answer));
+  // One failure can be told twice; the promise behind it takes the first.
+  server.on('error', (error, request) => request?.attempt.onError(error));
+  server.on('econnreset', (error, request) => request?.attempt.onError(error));
+};
+
+/**
+ * One attempt to have an answer. It times the connection, then the wait for the head of the answer; each ends it with an
+ * error that says which.
+ */
+class Attempt implements Exchange, Observer {
+  readonly answer: Promise<IncomingMessage>;
+  readonly response = new ExchangeResponse();
+  readonly #id: string;
+  readonly #timeouts: UpstreamOptions['timeouts'];
+  #resolve: (answer: IncomingMessage) => void;
+  #reject: (error: RequestError) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #settled = false;
+
+  constructor(id: string, timeouts: UpstreamOptions['timeouts']) {
+    this.#id = id;
+    this.#timeouts = timeouts;
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    this.answer = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  onConnection(outgoing: ClientRequest): void {
     // Abandoned before the middleware, which prepares an attempt asynchronously, listened to it: nothing must be sent.
-    if (response.destroyed) {
+    if (this.response.destroyed) {
       outgoing.destroy();
       return;
     }
     // Without a listener Node closes the connection and tells nobody.
     outgoing.once('upgrade', (answer, socket) => {
       socket.destroy();
-      request.onAnswer(answer);
+      this.onAnswer(answer);
     });
-    clocks.get(response)?.watch(outgoing);
-  });
-  server.on('proxyRes', (answer, request) => request.onAnswer(answer));
-  // One failure can be told twice; the promise behind it takes the first.
-  server.on('error', (error, request) => request?.onError(error));
-  server.on('econnreset', (error, request) => request?.onError(error));
-};
+    if (outgoing.socket?.connecting !== true) {
+      this.#startTimer(outgoing, this.#timeouts.firstByte, 'upstream_timeout');
+      return;
+    }
+    this.#startTimer(outgoing, this.#timeouts.connect, 'upstream_unreachable');
+    outgoing.socket.once('connect', () => this.#startTimer(outgoing, this.#timeouts.firstByte, 'upstream_timeout'));
+  }
 
-interface Clock {
-  watch(outgoing: ClientRequest): void;
-  stop(): void;
-}
+  onAnswer(answer: IncomingMessage): void {
+    this.#settle();
+    if (isAnswerable(answer)) this.#resolve(answer);
+    else {
+      this.response.destroy();
+      this.#fail(new RequestError('upstream_invalid'));
+    }
+  }
 
-/** Times the connection, then the wait for the head of the answer; each ends the attempt with an error that says which. */
-function startClock(timeouts: UpstreamOptions['timeouts']): Clock {
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  const start = (outgoing: ClientRequest, ms: number, code: 'upstream_timeout' | 'upstream_unreachable'): void => {
-    clearTimeout(timer);
-    timer = ms > 0 && !stopped ? setTimeout(() => outgoing.destroy(new TimeoutError(code)), ms).unref() : undefined;
+  /** Bound, because the middleware calls it as its `next`; without an error that means nothing here. */
+  readonly onError = (error: unknown): void => {
+    if (error === undefined) return;
+    this.#settle();
+    this.#fail(describeFailure(error, this.#id));
   };
-  return {
-    watch(outgoing) {
-      if (outgoing.socket?.connecting !== true) {
-        start(outgoing, timeouts.firstByte, 'upstream_timeout');
-        return;
-      }
-      start(outgoing, timeouts.connect, 'upstream_unreachable');
-      outgoing.socket.once('connect', () => start(outgoing, timeouts.firstByte, 'upstream_timeout'));
-    },
-    stop() {
-      stopped = true;
-      clearTimeout(timer);
-    },
-  };
+
+  abandon(): void {
+    this.#settle();
+    this.response.destroy();
+    this.#fail(new RequestError('client_closed_request'));
+  }
+
+  #fail(error: RequestError): void {
+    // Who abandons it may not wait for it any more.
+    this.answer.catch(() => undefined);
+    this.#reject(error);
+  }
+
+  #settle(): void {
+    this.#settled = true;
+    clearTimeout(this.#timer);
+  }
+
+  #startTimer(outgoing: ClientRequest, ms: number, code: 'upstream_timeout' | 'upstream_unreachable'): void {
+    clearTimeout(this.#timer);
+    if (ms === 0 || this.#settled) return;
+    this.#timer = setTimeout(() => outgoing.destroy(new TimeoutError(code)), ms).unref();
+  }
 }
 
 /** Three digits are HTTP to Node's parser, but not all of them can be answered with (RFC 9110 section 15). */
