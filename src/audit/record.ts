@@ -47,8 +47,12 @@ export interface RequestRecord {
   /** Handed to the upstream, with the names of what was spliced into the judged bytes. */
   forwarded(target: string, changes: readonly string[]): void;
   firstByte(): void;
-  /** Makes the event; a second call does nothing. */
-  finish(exit: Exit): void;
+  /**
+   * Makes the event; a second call does nothing.
+   *
+   * @param exit or what finds it out when the event is made, where that takes work; it must not throw
+   */
+  finish(exit: Exit | (() => Exit)): void;
 }
 
 export interface RecorderOptions {
@@ -114,7 +118,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         if (finished) return;
         finished = true;
         const endedMs = performance.now();
-        later(() => tell(exit, endedMs));
+        later(() => tell(typeof exit === 'function' ? exit() : exit, endedMs));
       },
     };
 

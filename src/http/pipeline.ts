@@ -18,10 +18,10 @@ import { knownMembers } from '../input/guard/known-members.ts';
 import { checkHead, checkNoBody } from '../input/head.ts';
 import { guessApi, matchRoute, type Route } from '../input/routes.ts';
 import { parseTarget, type Target } from '../input/target.ts';
-import { deliver } from '../stream/deliver.ts';
+import { type DeliveryEnd, deliver } from '../stream/deliver.ts';
 import { createUsageHider } from '../stream/hide-usage.ts';
 import { startReport } from '../stream/readers/table.ts';
-import { createTap, readFraming } from '../stream/tap.ts';
+import { createTap, readFraming, type Tap } from '../stream/tap.ts';
 import type { AnswerKind, Config, Decision, InputNeeds } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
@@ -83,7 +83,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     parts.faults.watch(request, response, requestId);
     inFlight += 1;
     parts.onStart();
-    let exit: Exit;
+    let exit: Exit | (() => Exit);
     try {
       exit = await walk();
     } catch (error) {
@@ -93,7 +93,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     inFlight -= 1;
     parts.onEnd();
 
-    async function walk(): Promise<Exit> {
+    async function walk(): Promise<Exit | (() => Exit)> {
       if (inFlight > config.limits.inFlight)
         throw new RequestError('overloaded', undefined, { headers: { 'retry-after': '1' } });
       checkHead(request, headRules);
@@ -160,7 +160,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       return body;
     }
 
-    async function forward(judged: Judged): Promise<Exit> {
+    async function forward(judged: Judged): Promise<Exit | (() => Exit)> {
       const { bytes, changes } = prepareBody(judged.route, judged.guarded, judged.asked);
       const exchange = upstream.send({
         method,
@@ -185,7 +185,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       };
       response.once('close', onClose);
       if (clientLeft) exchange.abandon();
-      const deadline = startDeadline(config.timeouts.total, exchange.abandon);
+      const deadline = startDeadline(config.timeouts.total, () => exchange.abandon());
 
       let source: IncomingMessage;
       try {
@@ -206,7 +206,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       judged: Judged,
       hideUsage: boolean,
       deadline: Deadline,
-    ): Promise<Exit> {
+    ): Promise<() => Exit> {
       const status = source.statusCode ?? 502;
       const framing = readFraming(source.headers['content-type']);
       // Errors and lists say no counts.
@@ -231,19 +231,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         errorFrame: (code) => renderErrorFrame(api, framing, code),
       });
       deadline.replace(() => delivery.cut('total_timeout'));
-      const end = await delivery.ended.finally(deadline.stop);
-      const report = tap?.report();
-      const told = {
-        status,
-        usage: report?.usage,
-        finishReason: report?.finishReason,
-      };
-      // Some clients close as soon as they have read the last frame, before the last chunk.
-      if (end === 'client_left' && report?.ended !== true)
-        return { ...told, outcome: 'aborted', error: 'client_closed_request' };
-      if (end !== 'whole' && end !== 'client_left') return { ...told, outcome: 'incomplete', error: end };
-      if (report?.failed === true) return { ...told, outcome: 'error' };
-      return { ...told, outcome: report === undefined || report.ended ? 'complete' : 'incomplete' };
+      try {
+        const end = await delivery.ended;
+        // What the answer said is read when the event is made.
+        return () => describeEnd(status, end, tap);
+      } finally {
+        deadline.stop();
+      }
     }
 
     /** Even where the answer to a failure fails, the request ends and is told of. */
@@ -275,6 +269,20 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       return thrown.code === 'client_closed_request' ? (parts.faults.of(request) ?? thrown) : thrown;
     }
   }
+}
+
+function describeEnd(status: number, end: DeliveryEnd, tap: Tap | undefined): Exit {
+  if (tap === undefined) {
+    if (end === 'client_left') return { outcome: 'aborted', status, error: 'client_closed_request' };
+    return end === 'whole' ? { outcome: 'complete', status } : { outcome: 'incomplete', status, error: end };
+  }
+  const { usage, finishReason, ended, failed } = tap.report();
+  const told = { status, usage, finishReason };
+  // Some clients close as soon as they have read the last frame, before the last chunk.
+  if (end === 'client_left' && !ended) return { ...told, outcome: 'aborted', error: 'client_closed_request' };
+  if (end !== 'whole' && end !== 'client_left') return { ...told, outcome: 'incomplete', error: end };
+  if (failed) return { ...told, outcome: 'error' };
+  return { ...told, outcome: ended ? 'complete' : 'incomplete' };
 }
 
 interface Judged {

@@ -57,15 +57,21 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
 
   return new Promise((resolve, reject) => {
     const collected = createCollector(announced, limits);
-    const timer =
-      limits.timeoutMs > 0 ? setTimeout(() => fail(new RequestError('request_timeout')), limits.timeoutMs) : undefined;
+    let over = false;
+    let timer: NodeJS.Timeout | undefined;
 
-    function stop(): void {
-      clearTimeout(timer);
-      request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
+    // A short body stands in the packet of its head and is here before this is called: no timer is made for it.
+    if (limits.timeoutMs > 0) process.nextTick(startTimer);
+    function startTimer(): void {
+      if (over || request.complete) return;
+      timer = setTimeout(() => fail(new RequestError('request_timeout')), limits.timeoutMs);
     }
     function fail(error: unknown): void {
-      stop();
+      if (over) return;
+      over = true;
+      clearTimeout(timer);
+      // What was released must not be held by a listener.
+      request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
       request.pause();
       collected.release();
       reject(error);
@@ -78,7 +84,9 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
       }
     }
     function onEnd(): void {
-      stop();
+      // No event comes behind this one but `close`: to take the listeners off would cost more than to look at `over`.
+      over = true;
+      clearTimeout(timer);
       resolve({ bytes: collected.bytes(), release: collected.release });
     }
     function onGone(): void {

@@ -23,12 +23,12 @@ export interface Delivery {
   readonly errorFrame: (code: ErrorCode) => Buffer | undefined;
 }
 
+/** `whole`, `client_left`, or why it was cut short after bytes had been sent. */
+export type DeliveryEnd = 'whole' | 'client_left' | ErrorCode;
+
 export interface DeliveryInProgress {
-  /**
-   * `whole`, `client_left`, or why it was cut short after bytes had been sent.
-   * Rejects with a RequestError where nothing was sent yet, so that an error answer still can be.
-   */
-  readonly ended: Promise<'whole' | 'client_left' | ErrorCode>;
+  /** Rejects with a RequestError where nothing was sent yet, so that an error answer still can be. */
+  readonly ended: Promise<DeliveryEnd>;
   /** Ends it from outside, as when the time for the whole request is over. */
   cut(code: ErrorCode): void;
 }
@@ -43,7 +43,7 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
   const { source, sink, tap, filter } = delivery;
   const length = Number(source.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const gathered: Buffer[] | undefined = length <= longestGathered && filter === undefined ? [] : undefined;
-  const { promise, resolve, reject } = Promise.withResolvers<'whole' | 'client_left' | ErrorCode>();
+  const { promise, resolve, reject } = Promise.withResolvers<DeliveryEnd>();
   let started = false;
   let ended = false;
   let lastByte = lineFeed;
@@ -108,7 +108,7 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
     else cut('upstream_idle');
   }
 
-  function settle(end: 'whole' | 'client_left' | ErrorCode): void {
+  function settle(end: DeliveryEnd): void {
     if (ended) return;
     ended = true;
     clearTimeout(idle);

@@ -17,7 +17,7 @@ export type Framing = 'ndjson' | 'sse' | 'json';
 export interface Tap {
   /** Never throws. Keeps no reference to chunks of whole lines. */
   observe(chunk: Buffer): void;
-  /** Call once, when no more bytes come. */
+  /** Call once, when no more bytes come; until then a body, or what is left of a line, is held. */
   report(): Readonly<StreamReport>;
 }
 
@@ -68,11 +68,23 @@ function createLineTap(reader: FrameReader, report: StreamReport, framing: 'ndjs
 }
 
 function createBodyTap(reader: FrameReader, report: StreamReport): Tap {
-  const pieces = createPieces();
+  // Nearly always one chunk is the whole body, which is kept as it came.
+  let first: Buffer | undefined;
+  let pieces: ReturnType<typeof createPieces> | undefined;
   return {
-    observe: pieces.keep,
+    observe(chunk) {
+      if (first === undefined) {
+        first = chunk;
+        return;
+      }
+      if (pieces === undefined) {
+        pieces = createPieces();
+        pieces.keep(first);
+      }
+      pieces.keep(chunk);
+    },
     report() {
-      const body = pieces.take(Buffer.alloc(0));
+      const body = pieces === undefined ? first : pieces.take(nothing);
       if (body !== undefined) readJson(body.toString('utf8'), reader.readBody, report);
       return report;
     },

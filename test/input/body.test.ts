@@ -83,7 +83,10 @@ test('a body with a length comes whole, in one piece or in many', async (t) => {
     }
     const { body, request } = await outcome;
     assert.equal(body?.bytes.toString(), text);
-    assertNoListeners(request);
+    const held = server.budget.held;
+    request.destroy();
+    await new Promise(setImmediate);
+    assert.equal(server.budget.held, held, 'what comes behind the body releases nothing');
     body?.release();
   }
   assert.equal(server.budget.held, 0);
