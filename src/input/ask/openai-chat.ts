@@ -1,7 +1,8 @@
+import { isAscii } from 'node:buffer';
 import { type Asked, estimateTokens } from './asked.ts';
 import { flagOf, isObject, type JsonObject, numberOf, objectOf, objectsOf, refuse, stringOf } from './members.ts';
 import { readModel } from './model.ts';
-import { limitOf, readMetadata } from './options.ts';
+import { limitOf, readMetadata, setFormat } from './options.ts';
 import { isSystemRole, roleOf, toolCallBytes, withPlainRoles } from './roles.ts';
 import { readTools } from './tools.ts';
 
@@ -55,11 +56,14 @@ export function readOpenaiChat(body: JsonObject): Asked {
   };
 }
 
-/** `content` is text, or a list of parts with `text` or `image_url`; Ollama refuses any other part. */
+/**
+ * `content` is text, or a list of parts with `text` or `image_url`; Ollama refuses any other part. Of an empty list it makes
+ * no message at all, and hands its tool calls to the message before: no policy would see that.
+ */
 function measureContent(content: unknown): { readonly bytes: number; readonly images: number } {
   if (content === undefined || content === null) return { bytes: 0, images: 0 };
   if (typeof content === 'string') return { bytes: Buffer.byteLength(content), images: 0 };
-  if (!Array.isArray(content)) return refuse('content', 'a string or an array of parts');
+  if (!Array.isArray(content) || content.length === 0) return refuse('content', 'a string or an array of parts');
   let bytes = 0;
   let images = 0;
   for (const part of content) {
@@ -70,14 +74,19 @@ function measureContent(content: unknown): { readonly bytes: number; readonly im
   return { bytes, images };
 }
 
-/** What `FromChatRequest` makes of `response_format`. */
+/**
+ * What `FromChatRequest` makes of `response_format`. White space around the type is cut off there, and beyond ASCII Go's is
+ * not JavaScript's (U+0085, U+FEFF), so no such type passes.
+ */
 function readFormat(responseFormat: JsonObject | undefined): unknown {
   if (responseFormat === undefined) return undefined;
-  switch (stringOf(responseFormat, 'type').trim().toLowerCase()) {
+  const type = stringOf(responseFormat, 'type');
+  if (!isAscii(Buffer.from(type))) return refuse('type', 'plain ASCII');
+  switch (type.trim().toLowerCase()) {
     case 'json_object':
       return 'json';
     case 'json_schema':
-      return objectOf(responseFormat, 'json_schema')?.['schema'] ?? undefined;
+      return setFormat(objectOf(responseFormat, 'json_schema')?.['schema']);
     default:
       return undefined;
   }

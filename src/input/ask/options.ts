@@ -6,10 +6,14 @@ export function readOptions(body: JsonObject) {
   return {
     options,
     keepAlive: body['keep_alive'] ?? undefined,
-    // llm/server.go takes `null` and `""` as not set.
-    format: body['format'] === '' ? undefined : (body['format'] ?? undefined),
+    format: setFormat(body['format']),
     maxTokens: options === undefined ? undefined : limitOf(numberOf(options, 'num_predict')),
   };
+}
+
+/** llm/server.go takes `null` and `""` as not set. */
+export function setFormat(format: unknown): unknown {
+  return format === '' ? undefined : (format ?? undefined);
 }
 
 /**

@@ -1,0 +1,259 @@
+/** Documents as clients send them, more or less: what the mutations begin with. */
+import type { RequestType } from '../../src/input/routes.ts';
+import {
+  argumentTexts,
+  base64,
+  durations,
+  modelPieces,
+  models,
+  numbers,
+  responseFormats,
+  roles,
+  urls,
+  words,
+} from './texts.ts';
+import { type Node, pick, type Random, raw } from './tree.ts';
+
+type Make = (random: Random) => Node;
+
+const string =
+  (...from: readonly (readonly string[])[]): Make =>
+  (random) =>
+    raw(JSON.stringify(pick(pick(from, random), random)));
+
+const oneOf =
+  (...makes: readonly Make[]): Make =>
+  (random) =>
+    pick(makes, random)(random);
+
+const list =
+  (of: Make, most = 3, least = 0): Make =>
+  (random) => ({ kind: 'array', items: Array.from({ length: least + random(most + 1 - least) }, () => of(random)) });
+
+/** @param shares in hundred; 100 where it is not said */
+const object =
+  (makes: Readonly<Record<string, Make>>, shares: Readonly<Record<string, number>> = {}): Make =>
+  (random) => {
+    const members = Object.entries(makes)
+      .filter(([name]) => random(100) < (shares[name] ?? shares['*'] ?? 100))
+      .map(([name, make]) => ({ key: JSON.stringify(name), value: make(random) }));
+    for (let at = members.length - 1; at > 0; at--) {
+      const other = random(at + 1);
+      const [one, two] = [members[at], members[other]];
+      if (one !== undefined && two !== undefined) [members[at], members[other]] = [two, one];
+    }
+    return { kind: 'object', members };
+  };
+
+const is =
+  (...texts: readonly string[]): Make =>
+  (random) =>
+    raw(pick(texts, random));
+const flag = is('true', 'false');
+const plainInteger = is('0', '1', '7', '128', '-1', '4096');
+const integer = oneOf(plainInteger, plainInteger, plainInteger, is(...numbers));
+const decimal = is('0', '0.8', '1', '1.5', '-0', '1e-3');
+const word = string(words);
+const names = string(['get_weather', 'a', '', 'A b', 'é', 'search"', 'x'.repeat(70)]);
+
+const composedModel: Make = (random) =>
+  raw(JSON.stringify(Array.from({ length: random(7) }, () => pick(modelPieces, random)).join('')));
+const tiny = is('"tiny"', '"tiny"', '"TINY:latest"', '"library/tiny"');
+const model: Make = (random) => (random(12) > 0 ? tiny : oneOf(string(models), composedModel))(random);
+
+/** Any JSON, for schemas and arguments. */
+const anything: Make = (random) =>
+  oneOf(
+    word,
+    decimal,
+    is('null', 'true'),
+    list(word),
+    random(3) === 0 ? object({ a: anything, '': anything, ['__proto__']: word }, { '*': 50 }) : word,
+  )(random);
+
+const schema = object(
+  { type: is('"object"'), properties: object({ a: anything, city: anything }, { '*': 50 }), required: list(word) },
+  { '*': 60 },
+);
+
+const property: Make = (random) =>
+  object(
+    {
+      type: oneOf(is('"string"'), is('["string","null"]'), anything),
+      description: word,
+      enum: list(anything),
+      items: anything,
+      anyOf: random(4) === 0 ? list(property, 2) : is('[]'),
+      properties: random(4) === 0 ? object({ b: property }) : is('{}'),
+    },
+    { type: 80, '*': 20 },
+  )(random);
+
+const tools = list(
+  object(
+    {
+      type: is('"function"'),
+      function: object(
+        {
+          name: names,
+          description: word,
+          parameters: object(
+            {
+              type: is('"object"'),
+              properties: object({ city: property, ['__proto__']: property, Type: property }, { '*': 50 }),
+              required: list(names),
+              $defs: anything,
+              items: anything,
+            },
+            { '*': 50 },
+          ),
+        },
+        { name: 95, '*': 60 },
+      ),
+      items: anything,
+    },
+    { items: 10 },
+  ),
+  2,
+);
+
+const options = object(
+  {
+    num_predict: integer,
+    temperature: decimal,
+    seed: integer,
+    stop: oneOf(list(word), is('null')),
+    num_ctx: integer,
+    use_mmap: flag,
+    Num_Predict: anything,
+    unknown: anything,
+  },
+  { num_predict: 40, '*': 20 },
+);
+
+const keepAlive = oneOf(integer, string(durations), is('null'));
+const format = oneOf(is('"json"', '""', 'null', '{}'), schema);
+const think = is('true', 'false', '"high"', '"low"', 'null');
+
+const ollamaMessage = object(
+  {
+    role: oneOf(is('"user"', '"system"', '"assistant"'), string(roles)),
+    content: word,
+    thinking: word,
+    images: list(string(base64), 2),
+    tool_calls: list(
+      object(
+        {
+          id: word,
+          function: object({ index: integer, name: names, arguments: oneOf(schema, is('{}', 'null')) }, { index: 30 }),
+        },
+        { id: 40 },
+      ),
+      2,
+    ),
+    tool_name: names,
+    tool_call_id: word,
+  },
+  { role: 95, content: 90, '*': 15 },
+);
+
+const part = oneOf(
+  object({ type: is('"text"'), text: word }),
+  object({ type: is('"text"'), text: word }),
+  object({ type: is('"image_url"'), image_url: oneOf(string(urls), object({ url: string(urls), detail: word })) }),
+);
+
+const openaiMessage = object(
+  {
+    role: oneOf(is('"user"', '"system"', '"assistant"'), string(roles)),
+    content: oneOf(word, word, word, list(part, 3, 1)),
+    reasoning: word,
+    name: names,
+    tool_calls: list(
+      object({
+        id: word,
+        type: is('"function"'),
+        index: is('0'),
+        function: object({ name: names, arguments: oneOf(is('"{}"'), string(argumentTexts)) }),
+      }),
+      2,
+    ),
+    tool_call_id: word,
+  },
+  { role: 95, content: 95, '*': 20 },
+);
+
+const streaming = { stream: oneOf(flag, flag, is('null')) };
+const ollamaCommon = {
+  ...streaming,
+  format,
+  keep_alive: keepAlive,
+  options,
+  think,
+  truncate: flag,
+  shift: flag,
+  _debug_render_only: flag,
+  logprobs: flag,
+  top_logprobs: is('0', '20', '3'),
+  metadata: anything,
+};
+
+const makers: Readonly<Record<RequestType, Make>> = {
+  'ollama.chat': object(
+    { model, messages: list(ollamaMessage), tools, ...ollamaCommon },
+    { model: 98, messages: 95, '*': 20 },
+  ),
+  'ollama.generate': object(
+    {
+      model,
+      prompt: word,
+      suffix: word,
+      system: word,
+      template: word,
+      context: list(plainInteger),
+      raw: flag,
+      images: list(string(base64), 2),
+      ...ollamaCommon,
+      width: plainInteger,
+      height: plainInteger,
+      steps: plainInteger,
+    },
+    { model: 98, prompt: 90, '*': 15 },
+  ),
+  'openai.chat': object(
+    {
+      model,
+      messages: list(openaiMessage, 3, 1),
+      tools,
+      ...streaming,
+      stream_options: object({ include_usage: flag }),
+      max_tokens: integer,
+      max_completion_tokens: integer,
+      seed: plainInteger,
+      stop: oneOf(word, list(word), is('null')),
+      temperature: decimal,
+      frequency_penalty: decimal,
+      presence_penalty: decimal,
+      top_p: decimal,
+      response_format: object(
+        {
+          type: oneOf(is('"json_schema"'), string(responseFormats)),
+          json_schema: object({ name: word, schema: oneOf(schema, is('null', '""', '"json"')) }),
+        },
+        { json_schema: 70 },
+      ),
+      reasoning: object({ effort: is('"low"', '"none"', '""') }),
+      reasoning_effort: is('"high"', '"x"', 'null'),
+      logprobs: flag,
+      top_logprobs: is('0', '20', '3'),
+      _debug_render_only: flag,
+      metadata: anything,
+      options,
+    },
+    { model: 98, messages: 98, '*': 15 },
+  ),
+};
+
+export function makeValid(type: RequestType, random: Random): Node {
+  return makers[type](random);
+}
