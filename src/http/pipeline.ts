@@ -214,7 +214,10 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         judged.answer !== undefined && status < 400 && framing !== undefined
           ? createTap(judged.answer, framing)
           : undefined;
-      const filter = hideUsage && framing === 'sse' ? createUsageHider() : undefined;
+      const filter =
+        hideUsage && framing === 'sse'
+          ? createUsageHider({ inEachEvent: judged.answer === 'openai.completion' })
+          : undefined;
       const delivery = deliver({
         source,
         sink: response,

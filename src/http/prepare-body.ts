@@ -4,6 +4,7 @@ import { knownMembers } from '../input/guard/known-members.ts';
 import { locateMember } from '../input/guard/locate.ts';
 import type { Route } from '../input/routes.ts';
 import { spliceIncludeUsage } from '../stream/include-usage.ts';
+import { answerKind } from './answer-kind.ts';
 import { applySplices } from './splice.ts';
 
 export interface PreparedBody {
@@ -15,9 +16,10 @@ export interface PreparedBody {
 /** The judged bytes, or those with named splices, guarded again as a whole. */
 export function prepareBody(route: Route, guarded: GuardedJson | undefined, asked: Asked | undefined): PreparedBody {
   if (guarded === undefined || route.request === undefined) return { bytes: undefined, changes: [] };
-  // The other answers of this dialect say their counts unasked.
-  if (route.request !== 'openai.chat' || asked?.stream !== true || asked.includeUsage)
-    return { bytes: guarded.bytes, changes: [] };
+  const answer = answerKind(route.request);
+  // All other answers say their counts unasked.
+  const mustAsk = answer === 'openai.chat' || answer === 'openai.completion';
+  if (!mustAsk || asked?.stream !== true || asked.includeUsage) return { bytes: guarded.bytes, changes: [] };
   const splice = spliceIncludeUsage(guarded.bytes, {
     documentEnd: guarded.end,
     streamOptions: locateMember(guarded, ['stream_options']),

@@ -1,6 +1,6 @@
 /**
- * Takes the usage event out of a stream in which the sidecar asked for it on the caller's behalf: the caller gets the bytes
- * that its own request would have brought. Whole events pass as the buffers they are; an unfinished one waits for its
+ * Takes the counts out of a stream in which the sidecar asked for them on the caller's behalf: the caller gets the bytes that
+ * its own request would have brought. Whole events pass as the buffers they are; an unfinished one waits for its
  * blank line; only events with `"usage"` are parsed.
  */
 
@@ -14,30 +14,40 @@ export interface Filter {
 /** WHATWG HTML section 9.2.6 allows both kinds of line ends; Ollama writes the first. */
 const blankLines = [Buffer.from('\n\n'), Buffer.from('\r\n\r\n')];
 const lineFeed = 0x0a;
+const closingBrace = 0x7d;
 const marker = Buffer.from('"usage"');
+const zeroUsage = Buffer.from(',"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}');
+const noChoices = Buffer.from('"choices":[]');
 const nothing: Buffer = Buffer.alloc(0);
 /** A usage event has some 300 bytes; to hold more than this would only delay what is none. */
 const longestHeld = 64 * 1024;
 
-export function createUsageHider(): Filter {
+/**
+ * @param inEachEvent as on `/v1/completions`: asked for counts, Ollama puts a zero `usage` behind the other members of each
+ *   chunk, and none otherwise (0.17.4, `CompleteWriter` in `middleware/openai.go`)
+ */
+export function createUsageHider({ inEachEvent }: { readonly inEachEvent: boolean }): Filter {
   let held: Buffer = nothing;
   return {
     push(chunk) {
       // Nearly every chunk is whole events without counts: two looks at its end and one for the marker.
-      if (held.length === 0 && endsWithBlankLine(chunk))
-        return chunk.includes(marker) ? withoutUsageEvents(chunk) : chunk;
+      if (held.length === 0 && endsWithBlankLine(chunk)) return hide(chunk);
       const bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
       const end = endOfLastEvent(bytes);
       const ready = bytes.length - end > longestHeld ? bytes : bytes.subarray(0, end);
       held = bytes.subarray(ready.length);
-      return ready.includes(marker) ? withoutUsageEvents(ready) : ready;
+      return hide(ready);
     },
     flush() {
       const rest = held;
       held = nothing;
-      return isUsageEvent(rest) ? nothing : rest;
+      return hide(rest);
     },
   };
+
+  function hide(bytes: Buffer): Buffer {
+    return bytes.includes(marker) ? withoutUsage(bytes, inEachEvent) : bytes;
+  }
 }
 
 function endsWithBlankLine(bytes: Buffer): boolean {
@@ -53,15 +63,31 @@ function endOfLastEvent(bytes: Buffer): number {
   return end;
 }
 
-function withoutUsageEvents(bytes: Buffer): Buffer {
+function withoutUsage(bytes: Buffer, inEachEvent: boolean): Buffer {
   const kept: Buffer[] = [];
   for (let start = 0; start < bytes.length; ) {
     const end = endOfEvent(bytes, start);
     const event = bytes.subarray(start, end);
-    if (!isUsageEvent(event)) kept.push(event);
+    const at = inEachEvent ? placeOfZeroUsage(event) : -1;
+    if (at !== -1) kept.push(event.subarray(0, at), event.subarray(at + zeroUsage.length));
+    else if (!isUsageEvent(event)) kept.push(event);
     start = end;
   }
   return Buffer.concat(kept);
+}
+
+/**
+ * Only the brace that closes the chunk may follow, so that it can be no member of something inside. Text cannot look like it:
+ * its quotes are escaped.
+ *
+ * @returns -1 where there is none, and for the event without choices that brings the counts, which are all zero at times
+ */
+function placeOfZeroUsage(event: Buffer): number {
+  const brace = event.lastIndexOf(closingBrace);
+  const at = brace - zeroUsage.length;
+  return at > 0 && event.compare(zeroUsage, 0, zeroUsage.length, at, brace) === 0 && !event.includes(noChoices)
+    ? at
+    : -1;
 }
 
 function endOfEvent(bytes: Buffer, start: number): number {

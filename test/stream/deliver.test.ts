@@ -251,7 +251,7 @@ test('what a filter held is delivered at the end', async (t) => {
   const { port } = await startDelivery(
     t,
     (socket) => socket.write(chunkedHead + chunk('data: a\n\ndata: b').toString() + lastChunk),
-    { filter: createUsageHider() },
+    { filter: createUsageHider({ inEachEvent: false }) },
   );
   const client = ask(t, port);
   await client.until('0\r\n\r\n');
