@@ -41,6 +41,7 @@ export function createDataListener(options: DataListenerOptions): Server {
     insecureHTTPParser: false,
   });
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    if (faults.isOver(request.socket)) return;
     // Express gives up on targets that it can't parse; the pipeline refuses those as well, with a record.
     Reflect.apply(app, undefined, [request, response, () => pipeline.handle(request, response)]);
   };

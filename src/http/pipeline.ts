@@ -96,7 +96,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     async function walk(): Promise<Exit | (() => Exit)> {
       if (inFlight > config.limits.inFlight)
         throw new RequestError('overloaded', undefined, { headers: { 'retry-after': '1' } });
-      checkHead(request, headRules);
+      try {
+        checkHead(request, headRules);
+      } catch (error) {
+        // Now, because the next request on this connection may be parsed before anything awaited here goes on.
+        parts.faults.distrust(request.socket, error);
+        throw error;
+      }
       const target = parseTarget(request.url ?? '', config.prefixes);
       if (isPreflight(request)) {
         checkNoBody(request);
@@ -150,11 +156,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         record.received();
         return undefined;
       }
-      if (request.headers.expect !== undefined) response.writeContinue();
+      // HTTP/1.0 knows no interim answers (RFC 9110, 10.1.1).
+      const waits = request.headers.expect !== undefined && request.httpVersion !== '1.0';
       const body = await readBody(request, {
         maxBytes: config.limits.body,
         timeoutMs: config.timeouts.body,
         budget: parts.bodies,
+        ask: waits ? () => response.writeContinue() : undefined,
       });
       record.received();
       return body;
@@ -258,6 +266,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     function refuse(thrown: unknown): Exit {
       const error = nameFailure(thrown);
       if (!request.complete) linger(request);
+      if (parts.faults.isOver(request.socket)) ids['connection'] = 'close';
       sendAnswer(response, answerError(api, error, error.headers), ids);
       const outcome = error.code === 'client_closed_request' ? 'aborted' : error.status >= 500 ? 'error' : 'denied';
       return { outcome, status: error.status, error: error.code };

@@ -16,6 +16,8 @@ export interface BodyLimits {
   /** Milliseconds until the whole body must have come (`timeouts.body`); 0: no limit. */
   readonly timeoutMs: number;
   readonly budget: BodyBudget;
+  /** Asks for the body, where the caller waits to be asked; not called for one that is announced too large. */
+  readonly ask?: (() => void) | undefined;
 }
 
 /** A body that is charged to the budget until it is released; a second release does nothing. */
@@ -54,6 +56,8 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
   if (announced !== undefined && announced > limits.maxBytes) return Promise.reject(tooLarge(limits));
   // A client that left while something else was awaited: its events are over and would never come.
   if (request.destroyed) return Promise.reject(new RequestError('client_closed_request'));
+
+  limits.ask?.();
 
   return new Promise((resolve, reject) => {
     const collected = createCollector(announced, limits);

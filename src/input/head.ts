@@ -26,6 +26,10 @@ export interface HeadRules {
  *   `expectation_failed`, `loop_detected`, `unsupported_encoding`, `unsupported_charset`
  */
 export function checkHead(head: Head, rules: HeadRules): void {
+  // Node's parser also takes HTTP/0.9, which has no headers, and HTTP/2.0, which is no text.
+  if (head.httpVersion !== '1.1' && head.httpVersion !== '1.0') {
+    throw new RequestError('malformed_http', 'Speak HTTP/1.1.');
+  }
   let host: string | undefined;
   let contentType: string | undefined;
   let framing: string | undefined;

@@ -8,7 +8,7 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditEvent } from '../../src/types.ts';
 import { startTestSidecar, type TestSidecar, type TestSidecarOptions } from '../support/in-process.ts';
-import { parseMessage, parseResponses, type RawMessage, statusOf } from '../support/raw-http.ts';
+import { headerOf, parseMessage, parseResponses, type RawMessage, statusOf } from '../support/raw-http.ts';
 
 export interface Forwarded {
   /** Request line and headers. */
@@ -130,6 +130,54 @@ export async function startHostile(
       upstream.close();
     },
   };
+}
+
+export interface HostileCase extends SendOptions {
+  readonly name: string;
+  readonly bytes: string;
+  /** Status and code of each answer; no code where the upstream answered. As many audit events say the same. */
+  readonly answers: ReadonlyArray<readonly [status: number, code?: string]>;
+  /** Bodies that the upstream gets, each with a length of the sidecar's own; none unless told. */
+  readonly forwarded?: readonly string[];
+  readonly closed: boolean;
+  /** Of the audit events, where they matter. */
+  readonly principals?: ReadonlyArray<string | undefined>;
+}
+
+/** Sends the bytes of a case and compares all that an exchange shows. */
+export async function judge(hostile: Hostile, one: HostileCase): Promise<HostileExchange> {
+  const exchange = await hostile.send(one.bytes, { methods: one.answers.map(() => 'POST'), ...one });
+  const { answers, events, forwarded, closed, text } = exchange;
+  assert.deepEqual(
+    answers.map((answer) => [statusOf(answer), headerOf(answer, 'x-opallama-reason')]),
+    one.answers.map(([status, code]) => [status, code]),
+    text,
+  );
+  // Events come in the order in which requests end, answers in the order in which they were asked.
+  assert.deepEqual(
+    events.map(({ status, error }) => `${status} ${error}`).toSorted(),
+    one.answers.map(([status, code]) => `${status} ${code}`).toSorted(),
+  );
+  assert.deepEqual(
+    forwarded.map(({ body }) => body),
+    one.forwarded ?? [],
+  );
+  for (const { head, body, framing } of forwarded) {
+    assert.equal(framing, body === '' ? 'none' : 'length', head);
+    assert.doesNotMatch(head, /transfer-encoding|trailer|upgrade|expect|authorization/i);
+  }
+  assert.equal(closed, one.closed, `${closed ? 'closed' : 'open'}: ${text}`);
+  if (one.principals !== undefined)
+    assert.deepEqual(
+      events.map(({ principal }) => principal),
+      one.principals,
+    );
+  return exchange;
+}
+
+/** One chunk and the last one. */
+export function chunked(body: string, extension = ''): string {
+  return `${body.length.toString(16)}${extension}\r\n${body}\r\n0\r\n\r\n`;
 }
 
 /** Sends the pieces and waits until all is answered and `settleMs` went by, or until the sidecar closes. */
