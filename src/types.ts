@@ -10,7 +10,26 @@ import type { KeyObject } from 'node:crypto';
 export type Api = 'ollama' | 'openai' | 'anthropic' | 'gateway';
 
 /** What a request asks for, independent of the dialect. */
-export type Operation = 'chat' | 'generate' | 'models.list' | 'version' | 'root';
+export type Operation =
+  | 'chat'
+  | 'generate'
+  | 'embed'
+  | 'models.list'
+  | 'models.show'
+  | 'models.ps'
+  | 'models.pull'
+  | 'models.push'
+  | 'models.create'
+  | 'models.copy'
+  | 'models.delete'
+  | 'aliases.list'
+  | 'aliases.create'
+  | 'aliases.delete'
+  | 'account.show'
+  | 'account.signout'
+  | 'status'
+  | 'version'
+  | 'root';
 
 /** What an answer consists of and where it says its counts; the route decides which one it is. */
 export type AnswerKind =
@@ -47,6 +66,11 @@ export interface ModelRef {
   readonly source: 'local' | 'cloud';
 }
 
+/** A model with the member of the request that names it: `model`, `name`, `from`, `source` ... */
+export interface NamedModel extends ModelRef {
+  readonly part: string;
+}
+
 /**
  * The document handed to policy (`policies/schemas/input.json`). Absent members are omitted and never null.
  * Content (`messages`, `prompt`, `system`) is there only if the policy reads it.
@@ -71,7 +95,7 @@ export interface PolicyInput {
   readonly agent_role?: string;
   readonly model?: string;
   readonly model_ref?: ModelRef;
-  readonly model_refs?: ReadonlyArray<ModelRef & { readonly part: string }>;
+  readonly model_refs?: readonly NamedModel[];
   readonly stream?: boolean;
   readonly has_tools?: boolean;
   readonly tools?: readonly string[];

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/ollama/ollama/anthropic"
 	"github.com/ollama/ollama/api"
 	"github.com/ollama/ollama/openai"
 )
@@ -28,6 +29,8 @@ func shape(t reflect.Type, s seen) any {
 	// These decode themselves; what they decode into is theirs to say, so it is said here.
 	case reflect.TypeFor[api.ToolPropertiesMap]():
 		return map[string]any{"map": shape(reflect.TypeFor[api.ToolProperty](), s)}
+	case reflect.TypeFor[openai.ResponsesInput]():
+		return map[string]any{"list": responsesItem(s)}
 	case reflect.TypeFor[api.ToolCallFunctionArguments](), reflect.TypeFor[api.ThinkValue](),
 		reflect.TypeFor[api.Duration](), reflect.TypeFor[api.PropertyType](), reflect.TypeFor[json.RawMessage](),
 		reflect.TypeFor[api.ImageData]():
@@ -55,13 +58,62 @@ func shape(t reflect.Type, s seen) any {
 				name = field.Name
 			}
 			if name != "" && name != "-" {
-				members[name] = shape(field.Type, s)
+				members[name] = shape(memberType(t, field), s)
 			}
 		}
 		return map[string]any{"struct": members}
 	}
 	return "free"
 }
+
+// memberType is the field's own type, or what its bytes are decoded into later (convertTool in both packages).
+func memberType(t reflect.Type, field reflect.StructField) reflect.Type {
+	switch {
+	case t == reflect.TypeFor[openai.ResponsesTool]() && field.Name == "Parameters",
+		t == reflect.TypeFor[anthropic.Tool]() && field.Name == "InputSchema":
+		return reflect.TypeFor[api.ToolFunctionParameters]()
+	}
+	return field.Type
+}
+
+// responsesItem has the members of every struct that an element of the input can be decoded into.
+func responsesItem(s seen) any {
+	items := map[string]any{}
+	for _, t := range []reflect.Type{
+		reflect.TypeFor[openai.ResponsesInputMessage](), reflect.TypeFor[openai.ResponsesFunctionCall](),
+		reflect.TypeFor[openai.ResponsesFunctionCallOutput](), reflect.TypeFor[openai.ResponsesReasoningInput](),
+	} {
+		add(items, t, s)
+	}
+	content := map[string]any{}
+	for _, t := range []reflect.Type{
+		reflect.TypeFor[openai.ResponsesTextContent](), reflect.TypeFor[openai.ResponsesImageContent](),
+		reflect.TypeFor[openai.ResponsesOutputTextContent](),
+	} {
+		add(content, t, s)
+	}
+	items["content"] = map[string]any{"list": map[string]any{"struct": content}}
+	return map[string]any{"struct": items}
+}
+
+func add(members map[string]any, t reflect.Type, s seen) {
+	described, _ := shape(t, s).(map[string]any)["struct"].(map[string]any)
+	for name, member := range described {
+		members[name] = member
+	}
+}
+
+// The handlers' own types are not exported (server/routes_aliases.go).
+type (
+	aliasEntry struct {
+		Alias          string `json:"alias"`
+		Target         string `json:"target"`
+		PrefixMatching bool   `json:"prefix_matching,omitempty"`
+	}
+	aliasDeleteRequest struct {
+		Alias string `json:"alias"`
+	}
+)
 
 func main() {
 	version := "unknown"
@@ -77,9 +129,25 @@ func main() {
 	err := encoder.Encode(map[string]any{
 		"ollama": version,
 		"requests": map[string]any{
-			"ollama.chat":     shape(reflect.TypeFor[api.ChatRequest](), seen{}),
-			"ollama.generate": shape(reflect.TypeFor[api.GenerateRequest](), seen{}),
-			"openai.chat":     shape(reflect.TypeFor[openai.ChatCompletionRequest](), seen{}),
+			"ollama.chat":         shape(reflect.TypeFor[api.ChatRequest](), seen{}),
+			"ollama.generate":     shape(reflect.TypeFor[api.GenerateRequest](), seen{}),
+			"ollama.embed":        shape(reflect.TypeFor[api.EmbedRequest](), seen{}),
+			"ollama.embeddings":   shape(reflect.TypeFor[api.EmbeddingRequest](), seen{}),
+			"ollama.show":         shape(reflect.TypeFor[api.ShowRequest](), seen{}),
+			"ollama.pull":         shape(reflect.TypeFor[api.PullRequest](), seen{}),
+			"ollama.push":         shape(reflect.TypeFor[api.PushRequest](), seen{}),
+			"ollama.create":       shape(reflect.TypeFor[api.CreateRequest](), seen{}),
+			"ollama.copy":         shape(reflect.TypeFor[api.CopyRequest](), seen{}),
+			"ollama.delete":       shape(reflect.TypeFor[api.DeleteRequest](), seen{}),
+			"ollama.alias":        shape(reflect.TypeFor[aliasEntry](), seen{}),
+			"ollama.alias_delete": shape(reflect.TypeFor[aliasDeleteRequest](), seen{}),
+			"openai.chat":         shape(reflect.TypeFor[openai.ChatCompletionRequest](), seen{}),
+			"openai.completion":   shape(reflect.TypeFor[openai.CompletionRequest](), seen{}),
+			"openai.embed":        shape(reflect.TypeFor[openai.EmbedRequest](), seen{}),
+			"openai.responses":    shape(reflect.TypeFor[openai.ResponsesRequest](), seen{}),
+			"openai.image":        shape(reflect.TypeFor[openai.ImageGenerationRequest](), seen{}),
+			"openai.image_edit":   shape(reflect.TypeFor[openai.ImageEditRequest](), seen{}),
+			"anthropic.messages":  shape(reflect.TypeFor[anthropic.MessagesRequest](), seen{}),
 		},
 	})
 	if err != nil {

@@ -3,7 +3,7 @@
  * own code, so that it is answered, recorded and counted like any other.
  */
 import { errorTable } from '../errors.ts';
-import type { Decision, LoadedPolicy, PolicyInput } from '../types.ts';
+import type { Decision, LoadedPolicy, Operation, PolicyInput } from '../types.ts';
 import { denied, narrow } from './narrow.ts';
 
 export interface DeciderOptions {
@@ -22,7 +22,17 @@ export interface DeciderOptions {
 export type Decide = (input: PolicyInput) => Promise<Decision>;
 
 /** Operations that only read or run models that are there already; the others change what the upstream serves. */
-const ordinaryOperations: ReadonlySet<string> = new Set(['chat', 'generate', 'models.list', 'version', 'root']);
+const ordinaryOperations: ReadonlySet<Operation> = new Set([
+  'chat',
+  'generate',
+  'embed',
+  'models.list',
+  'models.show',
+  'models.ps',
+  'status',
+  'version',
+  'root',
+]);
 
 export function createDecider(options: DeciderOptions): Decide {
   const named = new Set(options.denyListOperations);

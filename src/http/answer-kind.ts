@@ -1,10 +1,11 @@
+import type { RequestType } from '../input/routes.ts';
 import type { AnswerKind } from '../types.ts';
 
 /**
  * What a body of each kind is answered with. The others are answered with nothing that says counts, and with nothing that
  * fails under status 200.
  */
-const kinds: ReadonlyMap<string, AnswerKind> = new Map([
+const kinds: ReadonlyMap<RequestType, AnswerKind> = new Map([
   ['ollama.chat', 'ollama.generation'],
   ['ollama.generate', 'ollama.generation'],
   ['ollama.embed', 'ollama.embed'],
@@ -18,7 +19,6 @@ const kinds: ReadonlyMap<string, AnswerKind> = new Map([
   ['anthropic.messages', 'anthropic.message'],
 ]);
 
-/** @param request what the route's body is, a `RequestType` */
-export function answerKind(request: string | undefined): AnswerKind | undefined {
+export function answerKind(request: RequestType | undefined): AnswerKind | undefined {
   return request === undefined ? undefined : kinds.get(request);
 }

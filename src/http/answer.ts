@@ -72,7 +72,9 @@ export function renderErrorFrame(
   const json = renderError(api, { code, status, message });
   if (framing === 'ndjson') return Buffer.from(`${json}\n`);
   // The blank line first ends an event that was cut; where none was, it is nothing (WHATWG HTML section 9.2.6).
-  if (framing === 'sse') return Buffer.from(`\ndata: ${json}\n\n`);
+  // Anthropic's clients look at the name of an event first, so there it stands behind that blank line.
+  if (framing === 'sse')
+    return Buffer.from(api === 'anthropic' ? `\n\nevent: error\ndata: ${json}\n\n` : `\ndata: ${json}\n\n`);
   return undefined;
 }
 

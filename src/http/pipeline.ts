@@ -10,13 +10,13 @@ import type { Decide } from '../decision/decide.ts';
 import { RequestError } from '../errors.ts';
 import type { Identify } from '../identity/identify.ts';
 import type { Asked } from '../input/ask/asked.ts';
-import { readAsked } from '../input/ask/read.ts';
+import { readAsked, readPathModel } from '../input/ask/read.ts';
 import { type BodyBudget, readBody } from '../input/body.ts';
 import { buildInput } from '../input/build-input.ts';
 import { type GuardedJson, guardJson } from '../input/guard/guard.ts';
 import { knownMembers } from '../input/guard/known-members.ts';
 import { checkHead, checkNoBody } from '../input/head.ts';
-import { guessApi, matchRoute, type Route } from '../input/routes.ts';
+import { guessApi, matchRoute, type Route, readParameter } from '../input/routes.ts';
 import { parseTarget, type Target } from '../input/target.ts';
 import { type DeliveryEnd, deliver } from '../stream/deliver.ts';
 import { createUsageHider } from '../stream/hide-usage.ts';
@@ -118,7 +118,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       const body = await receive(route);
       try {
         const guarded = route.request && body && guardJson(body.bytes, knownMembers[route.request]);
-        const asked = route.request && guarded && readAsked(route.request, guarded.value);
+        const pathModel = readParameter(route, 'model', target.path);
+        const asked =
+          route.request && guarded
+            ? readAsked(route.request, guarded.value)
+            : pathModel === undefined
+              ? undefined
+              : readPathModel(pathModel);
         const decisionId = randomUUID();
         const input = buildInput(
           {

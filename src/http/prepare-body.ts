@@ -19,7 +19,8 @@ export function prepareBody(route: Route, guarded: GuardedJson | undefined, aske
   const answer = answerKind(route.request);
   // All other answers say their counts unasked.
   const mustAsk = answer === 'openai.chat' || answer === 'openai.completion';
-  if (!mustAsk || asked?.stream !== true || asked.includeUsage) return { bytes: guarded.bytes, changes: [] };
+  if (!mustAsk || asked?.kind !== 'prompt' || !asked.stream || asked.includeUsage)
+    return { bytes: guarded.bytes, changes: [] };
   const splice = spliceIncludeUsage(guarded.bytes, {
     documentEnd: guarded.end,
     streamOptions: locateMember(guarded, ['stream_options']),

@@ -1,6 +1,6 @@
-import type { InputNeeds, ModelRef, PolicyInput, Principal } from '../types.ts';
+import type { InputNeeds, PolicyInput, Principal } from '../types.ts';
 import { resolveAgentRole } from './agent-role.ts';
-import { type Asked, contentMembers } from './ask/asked.ts';
+import { type Asked, type AskedPrompt, contentMembers } from './ask/asked.ts';
 import { readCallerHeaders } from './caller-headers.ts';
 import { shortName } from './model-name.ts';
 import type { Route } from './routes.ts';
@@ -12,7 +12,7 @@ export interface InputFacts {
   readonly route: Route;
   readonly method: string;
   readonly principal: Principal;
-  /** Undefined for a route without a body. */
+  /** Undefined for a route that names no model. */
   readonly asked: Asked | undefined;
   readonly clientIp: string;
   readonly rawHeaders: readonly string[];
@@ -78,21 +78,14 @@ function describePrincipal(principal: Principal): PolicyInput['principal'] {
   return description;
 }
 
-/** As with principals: a few models are asked for all the time, and their references are shared. */
-const referred = new WeakMap<ModelRef, NonNullable<PolicyInput['model_refs']>>();
-
-function describeModel(ref: ModelRef): NonNullable<PolicyInput['model_refs']> {
-  const known = referred.get(ref);
-  if (known !== undefined) return known;
-  const refs = Object.freeze([Object.freeze({ ...ref, part: 'model' })]);
-  referred.set(ref, refs);
-  return refs;
-}
-
 function addAsked(input: Draft, asked: Asked, needs: InputNeeds): void {
   input.model_ref = asked.model;
-  input.model_refs = describeModel(asked.model);
-  input.stream = asked.stream;
+  input.model_refs = asked.models;
+  if (asked.stream !== undefined) input.stream = asked.stream;
+  if (asked.kind === 'prompt') addPrompt(input, asked, needs);
+}
+
+function addPrompt(input: Draft, asked: AskedPrompt, needs: InputNeeds): void {
   input.has_tools = asked.hasTools;
   if (asked.hasTools) input.tools = asked.toolNames;
   input.has_system_prompt = asked.hasSystemPrompt;

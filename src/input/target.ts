@@ -15,12 +15,16 @@ const maxLength = 8192;
 /** Visible ASCII (RFC 3986 leaves nothing else unencoded). */
 const visibleAscii = /^[!-~]*$/;
 
+/** Clients escape the slashes and colons of a model's name where it is part of the path; nothing else may be escaped. */
+const escapedModel = /^\/v1\/models\/(?:[\w.:-]|%2F|%3A)+$/i;
+
 /** Two slashes, or a segment that is `.` or `..`: what a cleaning router reads as another path. */
 const unclean = /\/(?:\/|\.{1,2}(?:\/|$))/;
 
 /**
  * Reads a request target in origin form (RFC 9112, 3.2.1) in the only way that every reader agrees on. Ollama's router
- * decodes `%` and redirects unclean paths to clean ones, so both are refused instead of being followed.
+ * decodes `%` and redirects unclean paths to clean ones, so both are refused instead of being followed; only in the
+ * model's name of `/v1/models/{model}` may slashes and colons be escaped.
  *
  * @param rawUrl the target as Node gives it (`req.url`)
  * @param prefixes each beginning with a slash and not ending with one; at most one is taken off, the longest that fits
@@ -34,9 +38,7 @@ export function parseTarget(rawUrl: string, prefixes: readonly string[]): Target
   if (!rawPath.startsWith('/') || !visibleAscii.test(rawUrl) || rawUrl.includes('#')) {
     throw new RequestError('invalid_target');
   }
-  if (rawPath.includes('%') || rawPath.includes('\\') || unclean.test(rawPath)) {
-    throw new RequestError('invalid_target');
-  }
+  if (rawPath.includes('\\') || unclean.test(rawPath)) throw new RequestError('invalid_target');
 
   let prefix = '';
   for (const candidate of prefixes) {
@@ -44,5 +46,6 @@ export function parseTarget(rawUrl: string, prefixes: readonly string[]): Target
     if (fits && candidate.length > prefix.length) prefix = candidate;
   }
   const rest = rawPath.slice(prefix.length);
+  if (rest.includes('%') && !escapedModel.test(rest)) throw new RequestError('invalid_target');
   return { path: rest === '' ? '/' : rest, query, prefix };
 }

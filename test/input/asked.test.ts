@@ -7,7 +7,9 @@ import { assertRefused } from './refusals.ts';
 const types: readonly RequestType[] = ['ollama.chat', 'ollama.generate', 'openai.chat'];
 
 function ask(type: RequestType, body: object) {
-  return readAsked(type, { model: 'tiny', ...body });
+  const asked = readAsked(type, { model: 'tiny', ...body });
+  assert.ok(asked.kind === 'prompt');
+  return asked;
 }
 const chat = (body: object) => ask('ollama.chat', body);
 const generate = (body: object) => ask('ollama.generate', body);
@@ -260,7 +262,9 @@ test('a member of a type that Ollama would refuse is refused where the input is 
 
 test('content is handed on as it came, and empty members are not there', () => {
   const messages = [{ role: 'user', content: 'hi' }];
-  assert.deepEqual(chat({ messages, prompt: 'x' }).content, { messages });
+  const { content } = chat({ messages, prompt: 'x' });
+  assert.equal(content.messages, messages);
+  assert.equal('prompt' in content, false);
   assert.deepEqual(generate({ prompt: 'p', suffix: 's', system: '', template: null }).content, {
     prompt: 'p',
     suffix: 's',

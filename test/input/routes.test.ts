@@ -1,25 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { guessApi, matchRoute, routes } from '../../src/input/routes.ts';
+import { guessApi, matchRoute, readParameter, routes } from '../../src/input/routes.ts';
 import { assertRefused } from './refusals.ts';
+
+/** The route with a valid parameter in the place of the braces. */
+function pathOf(template: string): string {
+  return template.replace('{model}', 'hf.co%2Fx%2Ftiny%3A1b').replace('{key}', 'c3NoLWVk_-');
+}
 
 test('every route of the table is found by each of its methods', () => {
   for (const route of routes) {
-    for (const method of route.methods) assert.equal(matchRoute(method, route.path), route);
+    for (const method of route.methods) assert.equal(matchRoute(method, pathOf(route.path)), route);
   }
 });
 
-test('the routes of the first light are all there', () => {
-  const listed = routes.map((route) => `${route.methods.join(',')} ${route.path} ${route.operation}`);
-  assert.deepEqual(listed.sort(), [
-    'GET /v1/models models.list',
-    'GET,HEAD / root',
-    'GET,HEAD /api/tags models.list',
-    'GET,HEAD /api/version version',
-    'POST /api/chat chat',
-    'POST /api/generate generate',
-    'POST /v1/chat/completions chat',
-  ]);
+test('no two rows take the same method of the same path', () => {
+  const taken = routes.flatMap(({ methods, path }) => methods.map((method) => `${method} ${path}`));
+  assert.deepEqual(taken.toSorted(), [...new Set(taken)].sort());
 });
 
 test('a path that is not in the table is unknown, however near it is', () => {
@@ -32,17 +29,36 @@ test('a path that is not in the table is unknown, however near it is', () => {
     '/api/',
     '/v1',
     '',
-    '/api/pull',
+    '/api/pulls',
     '/metrics',
+    '/v1/models/',
+    '/v1/models/{model}',
+    '/v1/models/x/y',
+    '/v1/models/x%2e',
+    '/v1/models/x y',
+    '/v1/responses/resp_1',
+    '/api/user/keys/',
+    '/api/user/keys/a.b',
+    '/api/user/keys/a%2Fb',
   ];
   for (const path of [...near, '__proto__', '/constructor'])
     assertRefused(() => matchRoute('POST', path), 'unknown_route');
+});
+
+test('the name of a model in a path is read with its escapes', () => {
+  const route = matchRoute('GET', '/v1/models/hf.co%2fteam%2Ftiny%3A1b');
+  assert.equal(readParameter(route, 'model', '/v1/models/hf.co%2fteam%2Ftiny%3A1b'), 'hf.co/team/tiny:1b');
+  assert.equal(readParameter(route, 'model', '/v1/models/tiny:1b'), 'tiny:1b');
+  assert.equal(readParameter(route, 'key', '/v1/models/tiny'), undefined);
+  assert.equal(readParameter(matchRoute('GET', '/v1/models'), 'model', '/v1/models'), undefined);
 });
 
 test('another method is answered with the methods that there are', () => {
   const refusal = assertRefused(() => matchRoute('GET', '/api/chat'), 'method_not_allowed');
   assert.deepEqual(refusal.headers, { allow: 'POST' });
   assert.deepEqual(assertRefused(() => matchRoute('POST', '/'), 'method_not_allowed').headers, { allow: 'GET, HEAD' });
+  const aliases = assertRefused(() => matchRoute('PUT', '/api/experimental/aliases'), 'method_not_allowed');
+  assert.deepEqual(aliases.headers, { allow: 'GET, POST, DELETE' });
 });
 
 test('methods are told apart by case, as HTTP does', () => {
@@ -54,6 +70,8 @@ test('an error before there is a route is told in the dialect that the caller se
   assert.equal(guessApi('/ollama/v1/chat/completions/'), 'openai');
   assert.equal(guessApi('/v1'), 'openai');
   assert.equal(guessApi('/v1?x'), 'openai');
+  assert.equal(guessApi('/ollama/v1/messages?beta=true'), 'anthropic');
+  assert.equal(guessApi('/v1/messages_'), 'openai');
   assert.equal(guessApi('/api/chat'), 'ollama');
   assert.equal(guessApi('/v10/x'), 'ollama');
   assert.equal(guessApi('*'), 'ollama');

@@ -69,6 +69,25 @@ test('control characters, spaces and what is not ASCII are refused in path and q
   }
 });
 
+test("a model's name in a path may escape its slashes and colons, and nothing else may be escaped", () => {
+  for (const name of ['tiny%3Alatest', 'hf.co%2Fteam%2ftiny%3a1b', 'tiny:1b']) {
+    assert.equal(parseTarget(`/ollama/v1/models/${name}`, prefixes).path, `/v1/models/${name}`);
+  }
+  for (const target of [
+    '/v1/models/%2e%2e',
+    '/v1/models/tin%79',
+    '/v1/models/tiny%253A',
+    '/v1/models/a/b%2Fc',
+    '/v1/models%2Ftiny',
+    '/v1%2Fmodels/tiny',
+    '/x/v1/models/a%2Fb',
+    '/api/blobs/sha256%3Aaa',
+    '/v1/models/tiny%3',
+  ]) {
+    assertRefused(() => parseTarget(target, prefixes), 'invalid_target', target);
+  }
+});
+
 test('a target over 8 KiB is too long', () => {
   assert.equal(parseTarget(`/${'a'.repeat(8191)}`, []).path.length, 8192);
   assertRefused(() => parseTarget(`/${'a'.repeat(8192)}`, []), 'uri_too_long');

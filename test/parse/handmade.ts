@@ -2,8 +2,7 @@
  * What is tried on every member of every kind of request, one thing at a time, instead of by chance: said twice, spelled
  * otherwise, null, of each wrong type. And documents that are hostile as a whole.
  */
-import type { RequestType } from '../../src/input/routes.ts';
-import type { Document } from './judge.ts';
+import type { Document, JudgedType } from './judge.ts';
 import { numbers, values } from './texts.ts';
 import { copy, fromValue, type Member, type Node, nodes, raw, write } from './tree.ts';
 
@@ -43,7 +42,7 @@ const ollamaCommon = {
 };
 
 /** With every member that Ollama knows. */
-const complete: Readonly<Record<RequestType, object>> = {
+const complete: Readonly<Record<JudgedType, object>> = {
   'ollama.chat': {
     ...ollamaCommon,
     messages: [
@@ -148,7 +147,7 @@ function* changes(): Generator<Change> {
 }
 
 /** @yields one document for each member at each depth and each change */
-export function* handmade(types: readonly RequestType[]): Generator<Document> {
+export function* handmade(types: readonly JudgedType[]): Generator<Document> {
   const all = [...changes()];
   for (const type of types) {
     const places = [...objects(fromValue(complete[type]))].map(({ members }) => members.length);

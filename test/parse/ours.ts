@@ -6,7 +6,7 @@ import { guardJson } from '../../src/input/guard/guard.ts';
 import { knownMembers } from '../../src/input/guard/known-members.ts';
 import { type RequestType, type Route, routes } from '../../src/input/routes.ts';
 import type { PolicyInput } from '../../src/types.ts';
-import type { Document } from './judge.ts';
+import type { Document, JudgedType } from './judge.ts';
 
 export type Ours =
   | { readonly input: PolicyInput; readonly includeUsage: boolean; readonly refused?: undefined }
@@ -17,8 +17,8 @@ for (const route of routes) {
   if (route.request !== undefined) routeOf.set(route.request, route);
 }
 
-/** Every kind of body that a route takes. */
-export const requestTypes: readonly RequestType[] = [...routeOf.keys()];
+/** Every kind of body that the judge knows. */
+export const requestTypes: readonly JudgedType[] = ['ollama.chat', 'ollama.generate', 'openai.chat'];
 
 /**
  * What the policy would be told, or the code of the refusal.
@@ -53,7 +53,7 @@ export function readOurs({ type, bytes }: Document, parse = guard): Ours {
       },
       { all: true, members: new Set() },
     );
-    return { input, includeUsage: asked.includeUsage };
+    return { input, includeUsage: asked.kind === 'prompt' && asked.includeUsage };
   } catch (error) {
     if (error instanceof RequestError) return { refused: error.code };
     throw error;

@@ -2,13 +2,14 @@
  * The sidecar's input document in the judge's words (`judge/projection.go`). Made only of documents that Ollama took, so
  * types are as it wants them; where a message becomes several on Ollama's side, its parts do so here.
  */
-import type { RequestType } from '../../src/input/routes.ts';
+
 import type { PolicyInput } from '../../src/types.ts';
 import { readNaively } from '../input/naive-json.ts';
+import type { JudgedType } from './judge.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 
-export function project(type: RequestType, input: PolicyInput, includeUsage: boolean): Json {
+export function project(type: JudgedType, input: PolicyInput, includeUsage: boolean): Json {
   const messages = objects(input.messages).flatMap((message) =>
     type === 'openai.chat' ? openaiMessages(message) : [ollamaMessage(message)],
   );

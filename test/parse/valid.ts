@@ -1,5 +1,5 @@
 /** Documents as clients send them, more or less: what the mutations begin with. */
-import type { RequestType } from '../../src/input/routes.ts';
+import type { JudgedType } from './judge.ts';
 import {
   argumentTexts,
   base64,
@@ -198,7 +198,7 @@ const ollamaCommon = {
   metadata: anything,
 };
 
-const makers: Readonly<Record<RequestType, Make>> = {
+const makers: Readonly<Record<JudgedType, Make>> = {
   'ollama.chat': object(
     { model, messages: list(ollamaMessage), tools, ...ollamaCommon },
     { model: 98, messages: 95, '*': 20 },
@@ -254,6 +254,6 @@ const makers: Readonly<Record<RequestType, Make>> = {
   ),
 };
 
-export function makeValid(type: RequestType, random: Random): Node {
+export function makeValid(type: JudgedType, random: Random): Node {
   return makers[type](random);
 }

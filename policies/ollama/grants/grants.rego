@@ -13,12 +13,22 @@ package ollama.grants
 # description: >-
 #   What a role's "operations" can cover. Everything else is management, an operation of a later version included, so that
 #   no "*" written today covers it.
-use_operations := {"root", "version", "models.list", "models.show", "chat", "generate", "embed"}
+use_operations := {
+	"root", "version", "status",
+	"models.list", "models.show", "models.ps",
+	"chat", "generate", "embed",
+}
 
 # METADATA
 # title: Operations without a model
 # description: Every other operation must name at least one model.
-modelless_operations := {"root", "version", "models.list", "blobs.check", "blobs.create"}
+modelless_operations := {
+	"root", "version", "status",
+	"models.list", "models.ps",
+	"blobs.check", "blobs.create",
+	"aliases.list",
+	"account.show", "account.signout",
+}
 
 # METADATA
 # title: The operation uses what is there

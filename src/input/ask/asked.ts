@@ -1,8 +1,18 @@
-import type { ModelRef } from '../../types.ts';
+import type { AskedModels } from './model.ts';
 
-/** What a body asks for, its dialect taken away. */
-export interface Asked {
-  readonly model: ModelRef;
+/** What a request asks for, its dialect taken away: something of a model, or something about models. */
+export type Asked = AskedPrompt | AskedManagement;
+
+/** A request about models that brings no text for one. */
+export interface AskedManagement extends AskedModels {
+  readonly kind: 'management';
+  /** What Ollama will do; undefined where there is nothing that it could stream. */
+  readonly stream: boolean | undefined;
+  readonly metadata: undefined;
+}
+
+export interface AskedPrompt extends AskedModels {
+  readonly kind: 'prompt';
   /** What Ollama will do, its default applied. */
   readonly stream: boolean;
   /** `stream_options.include_usage` as the caller sent it (v1 only): whether the caller is to see the usage chunk. */

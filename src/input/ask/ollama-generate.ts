@@ -1,36 +1,42 @@
-import { type Asked, estimateTokens } from './asked.ts';
-import { flagOf, type JsonObject, listOf, stringOf } from './members.ts';
+import { type AskedPrompt, estimateTokens } from './asked.ts';
+import { bytesOf, flagOf, type JsonObject, listOf, objectOf, textOf } from './members.ts';
 import { readModel } from './model.ts';
-import { readMetadata, readOptions } from './options.ts';
+import { formatOf, metadataOf, predictLimitOf } from './options.ts';
 
 /** `POST /api/generate`: Ollama 0.17.4, `api.GenerateRequest`. It has no tools; an empty prompt loads or unloads. */
-export function readOllamaGenerate(body: JsonObject): Asked {
-  const model = readModel(body);
-  const prompt = stringOf(body, 'prompt');
-  const suffix = stringOf(body, 'suffix');
-  const system = stringOf(body, 'system');
-  const template = stringOf(body, 'template');
-  const contextIds = listOf(body, 'context').length;
+export function readOllamaGenerate(body: JsonObject): AskedPrompt {
+  const { model, models } = readModel(body);
+  const prompt = textOf(body['prompt'], 'prompt');
+  const suffix = textOf(body['suffix'], 'suffix');
+  const system = textOf(body['system'], 'system');
+  const template = textOf(body['template'], 'template');
+  const contextIds = listOf(body['context'], 'context').length;
+  const options = objectOf(body['options'], 'options');
   const promptBytes =
-    Buffer.byteLength(prompt) + Buffer.byteLength(suffix) + Buffer.byteLength(system) + Buffer.byteLength(template);
+    bytesOf(prompt, 'prompt') + bytesOf(suffix, 'suffix') + bytesOf(system, 'system') + bytesOf(template, 'template');
 
   return {
+    kind: 'prompt',
     model,
-    stream: flagOf(body, 'stream', true),
+    models,
+    stream: flagOf(body['stream'], 'stream', true),
     includeUsage: false,
     hasTools: false,
     toolNames: [],
     hasSystemPrompt: system !== '',
     hasTemplate: template !== '',
-    raw: flagOf(body, 'raw'),
+    raw: flagOf(body['raw'], 'raw'),
     hasContext: contextIds > 0,
-    debug: flagOf(body, '_debug_render_only'),
+    debug: flagOf(body['_debug_render_only'], '_debug_render_only'),
     messageCount: prompt === '' ? 0 : 1,
-    imageCount: listOf(body, 'images').length,
+    imageCount: listOf(body['images'], 'images').length,
     promptBytes,
     estimatedTokens: estimateTokens(promptBytes, contextIds),
-    ...readOptions(body),
-    metadata: readMetadata(body),
+    options,
+    keepAlive: body['keep_alive'] ?? undefined,
+    format: formatOf(body['format']),
+    maxTokens: predictLimitOf(options),
+    metadata: metadataOf(body['metadata']),
     content: {
       prompt,
       ...(suffix !== '' && { suffix }),

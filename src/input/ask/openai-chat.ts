@@ -1,75 +1,90 @@
 import { isAscii } from 'node:buffer';
-import { type Asked, estimateTokens } from './asked.ts';
-import { flagOf, isObject, type JsonObject, numberOf, objectOf, objectsOf, refuse, stringOf } from './members.ts';
+import { type AskedPrompt, estimateTokens } from './asked.ts';
+import {
+  bytesOf,
+  flagOf,
+  isObject,
+  type JsonObject,
+  numberOf,
+  objectOf,
+  objectsOf,
+  refuse,
+  textOf,
+} from './members.ts';
 import { readModel } from './model.ts';
-import { limitOf, readMetadata, setFormat } from './options.ts';
-import { isSystemRole, roleOf, toolCallBytes, withPlainRoles } from './roles.ts';
+import { ChatContent } from './ollama-chat.ts';
+import { formatOf, limitOf, metadataOf } from './options.ts';
+import { isSystemRole, roleOf, toolCallBytes } from './roles.ts';
 import { readTools } from './tools.ts';
 
 /**
  * `POST /v1/chat/completions`: Ollama 0.17.4, `openai.ChatCompletionRequest` and `FromChatRequest`, which has no place for
  * `max_completion_tokens`, `options` and `keep_alive`: they are ignored there and so not in the input.
  */
-export function readOpenaiChat(body: JsonObject): Asked {
-  const model = readModel(body);
-  const messages = objectsOf(body, 'messages');
-  const { toolBytes, ...tools } = readTools(body);
+export function readOpenaiChat(body: JsonObject): AskedPrompt {
+  const { model, models } = readModel(body);
+  const messages = objectsOf(body['messages'], 'messages');
+  const tools = readTools(body['tools']);
 
   let hasSystemPrompt = false;
   let imageCount = 0;
-  let promptBytes = toolBytes;
+  let promptBytes = tools.toolBytes;
   for (const message of messages) {
     if (isSystemRole(roleOf(message))) hasSystemPrompt = true;
-    const content = measureContent(message['content']);
-    imageCount += content.images;
+    const content = message['content'];
+    if (typeof content === 'string') promptBytes += bytesOf(content, 'content');
+    else {
+      const measured = measureParts(content);
+      imageCount += measured.images;
+      promptBytes += measured.bytes;
+    }
     promptBytes +=
-      content.bytes +
-      Buffer.byteLength(stringOf(message, 'reasoning')) +
-      Buffer.byteLength(stringOf(message, 'name')) +
-      toolCallBytes(message);
+      bytesOf(message['reasoning'], 'reasoning') + bytesOf(message['name'], 'name') + toolCallBytes(message);
   }
 
   return {
+    kind: 'prompt',
     model,
-    stream: flagOf(body, 'stream'),
-    includeUsage: flagOf(objectOf(body, 'stream_options') ?? {}, 'include_usage'),
-    ...tools,
+    models,
+    stream: flagOf(body['stream'], 'stream'),
+    includeUsage: asksForUsage(body),
+    hasTools: tools.hasTools,
+    toolNames: tools.toolNames,
     hasSystemPrompt,
     hasTemplate: false,
     raw: false,
     hasContext: false,
-    debug: flagOf(body, '_debug_render_only'),
+    debug: flagOf(body['_debug_render_only'], '_debug_render_only'),
     messageCount: messages.length,
     imageCount,
     promptBytes,
     estimatedTokens: estimateTokens(promptBytes),
     options: undefined,
     keepAlive: undefined,
-    format: readFormat(objectOf(body, 'response_format')),
-    maxTokens: limitOf(numberOf(body, 'max_tokens')),
-    metadata: readMetadata(body),
-    content: {
-      get messages() {
-        return withPlainRoles(messages);
-      },
-    },
+    format: readFormat(objectOf(body['response_format'], 'response_format')),
+    maxTokens: limitOf(numberOf(body['max_tokens'], 'max_tokens')),
+    metadata: metadataOf(body['metadata']),
+    content: new ChatContent(messages),
   };
 }
 
+export function asksForUsage(body: JsonObject): boolean {
+  return flagOf(objectOf(body['stream_options'], 'stream_options')?.['include_usage'], 'include_usage');
+}
+
 /**
- * `content` is text, or a list of parts with `text` or `image_url`; Ollama refuses any other part. Of an empty list it makes
- * no message at all, and hands its tool calls to the message before: no policy would see that.
+ * `content` that is no text: nothing, or a list of parts with `text` or `image_url`; Ollama refuses any other part. Of an
+ * empty list it makes no message at all, and hands its tool calls to the message before: no policy would see that.
  */
-function measureContent(content: unknown): { readonly bytes: number; readonly images: number } {
+function measureParts(content: unknown): { readonly bytes: number; readonly images: number } {
   if (content === undefined || content === null) return { bytes: 0, images: 0 };
-  if (typeof content === 'string') return { bytes: Buffer.byteLength(content), images: 0 };
   if (!Array.isArray(content) || content.length === 0) return refuse('content', 'a string or an array of parts');
   let bytes = 0;
   let images = 0;
   for (const part of content) {
     if (!isObject(part)) return refuse('content', 'a string or an array of parts');
     if (part['type'] === 'image_url') images++;
-    else bytes += Buffer.byteLength(stringOf(part, 'text'));
+    else bytes += bytesOf(part['text'], 'text');
   }
   return { bytes, images };
 }
@@ -80,13 +95,13 @@ function measureContent(content: unknown): { readonly bytes: number; readonly im
  */
 function readFormat(responseFormat: JsonObject | undefined): unknown {
   if (responseFormat === undefined) return undefined;
-  const type = stringOf(responseFormat, 'type');
+  const type = textOf(responseFormat['type'], 'type');
   if (!isAscii(Buffer.from(type))) return refuse('type', 'plain ASCII');
   switch (type.trim().toLowerCase()) {
     case 'json_object':
       return 'json';
     case 'json_schema':
-      return setFormat(objectOf(responseFormat, 'json_schema')?.['schema']);
+      return formatOf(objectOf(responseFormat['json_schema'], 'json_schema')?.['schema']);
     default:
       return undefined;
   }

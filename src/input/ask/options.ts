@@ -1,19 +1,12 @@
-import { isObject, type JsonObject, numberOf, objectOf } from './members.ts';
+import { isObject, type JsonObject, numberOf } from './members.ts';
 
-/** What both of Ollama's own dialects share beside the text. */
-export function readOptions(body: JsonObject) {
-  const options = objectOf(body, 'options');
-  return {
-    options,
-    keepAlive: body['keep_alive'] ?? undefined,
-    format: setFormat(body['format']),
-    maxTokens: options === undefined ? undefined : limitOf(numberOf(options, 'num_predict')),
-  };
+/** A format as the runner takes it; llm/server.go takes `null` and `""` as not set. */
+export function formatOf(value: unknown): unknown {
+  return value === '' ? undefined : (value ?? undefined);
 }
 
-/** llm/server.go takes `null` and `""` as not set. */
-export function setFormat(format: unknown): unknown {
-  return format === '' ? undefined : (format ?? undefined);
+export function predictLimitOf(options: JsonObject | undefined): number | undefined {
+  return options === undefined ? undefined : limitOf(numberOf(options['num_predict'], 'num_predict'));
 }
 
 /**
@@ -21,12 +14,12 @@ export function setFormat(format: unknown): unknown {
  * the conversion of 1e300 gives a negative one.
  */
 export function limitOf(value: number | undefined): number | undefined {
-  const limit = Math.trunc(value ?? 0);
+  if (value === undefined) return undefined;
+  const limit = Math.trunc(value);
   return limit > 0 && limit <= Number.MAX_SAFE_INTEGER ? limit : undefined;
 }
 
 /** The caller's own hints; Ollama ignores the member, so another type than an object is not for us to refuse. */
-export function readMetadata(body: JsonObject): JsonObject | undefined {
-  const metadata = body['metadata'];
-  return isObject(metadata) ? metadata : undefined;
+export function metadataOf(value: unknown): JsonObject | undefined {
+  return value !== undefined && isObject(value) ? value : undefined;
 }

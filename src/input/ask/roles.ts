@@ -1,11 +1,13 @@
-import { type JsonObject, objectsOf, refuse, stringOf } from './members.ts';
+import { type JsonObject, objectsOf, refuse, textOf } from './members.ts';
 
 /**
  * A message's role as Ollama reads it: in lower case (`api.Message`, `UnmarshalJSON`), on `/v1` too. Beyond ASCII Go's lower
  * case is not JavaScript's (a dotted capital I becomes `i` there), so no such role passes.
  */
 export function roleOf(message: JsonObject): string {
-  const role = stringOf(message, 'role');
+  const role = textOf(message['role'], 'role');
+  // Nearly every role is one of these.
+  if (role === 'user' || role === 'assistant' || role === 'system' || role === 'tool') return role;
   if (!/^[ -~]*$/.test(role)) return refuse('role', 'plain ASCII');
   return role.toLowerCase();
 }
@@ -23,6 +25,8 @@ export function withPlainRoles(messages: readonly JsonObject[]): readonly JsonOb
 
 /** Bytes of a message's `tool_calls` as JSON. */
 export function toolCallBytes(message: JsonObject): number {
-  const calls = objectsOf(message, 'tool_calls');
+  const value = message['tool_calls'];
+  if (value === undefined) return 0;
+  const calls = objectsOf(value, 'tool_calls');
   return calls.length === 0 ? 0 : Buffer.byteLength(JSON.stringify(calls));
 }

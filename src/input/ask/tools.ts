@@ -1,4 +1,4 @@
-import { type JsonObject, objectOf, objectsOf, stringOf } from './members.ts';
+import { type JsonObject, objectOf, objectsOf, textOf } from './members.ts';
 
 export interface AskedTools {
   readonly hasTools: boolean;
@@ -7,12 +7,32 @@ export interface AskedTools {
   readonly toolBytes: number;
 }
 
-const noTools: AskedTools = { hasTools: false, toolNames: [], toolBytes: 0 };
+const noTools: AskedTools = Object.freeze({ hasTools: false, toolNames: Object.freeze([]), toolBytes: 0 });
 
-/** `tools` of both chat dialects (`api.Tool`). An empty list is none: the Python client always sends one. */
-export function readTools(body: JsonObject): AskedTools {
-  const tools = objectsOf(body, 'tools');
+/** `tools` of Ollama's chat and of OpenAI's (`api.Tool`). An empty list is none: the Python client always sends one. */
+export function readTools(value: unknown): AskedTools {
+  return measureTools(value, (tool) => textOf(objectOf(tool['function'], 'function')?.['name'], 'name'));
+}
+
+/** `tools` of `/v1/responses`, whose names stand in the tool itself. */
+export function readFlatTools(value: unknown): AskedTools {
+  return measureTools(value, (tool) => textOf(tool['name'], 'name'));
+}
+
+/**
+ * `tools` of `/v1/messages`. Whatever type begins with `web_search` is Ollama's own tool of that name (`anthropic.convertTool`),
+ * which asks ollama.com, whatever name the caller gives it.
+ */
+export function readAnthropicTools(value: unknown): AskedTools {
+  return measureTools(value, (tool) => {
+    const name = textOf(tool['name'], 'name');
+    return textOf(tool['type'], 'type').startsWith('web_search') ? 'web_search' : name;
+  });
+}
+
+function measureTools(value: unknown, nameOf: (tool: JsonObject) => string): AskedTools {
+  if (value === undefined) return noTools;
+  const tools = objectsOf(value, 'tools');
   if (tools.length === 0) return noTools;
-  const toolNames = tools.map((tool) => stringOf(objectOf(tool, 'function') ?? {}, 'name'));
-  return { hasTools: true, toolNames, toolBytes: Buffer.byteLength(JSON.stringify(tools)) };
+  return { hasTools: true, toolNames: tools.map(nameOf), toolBytes: Buffer.byteLength(JSON.stringify(tools)) };
 }

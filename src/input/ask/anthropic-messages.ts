@@ -1,0 +1,104 @@
+import { type AskedPrompt, estimateTokens } from './asked.ts';
+import { flagOf, isObject, type JsonObject, numberOf, objectsOf, refuse } from './members.ts';
+import { readModel } from './model.ts';
+import { limitOf, metadataOf } from './options.ts';
+import { isSystemRole, roleOf, withPlainRoles } from './roles.ts';
+import { readAnthropicTools } from './tools.ts';
+
+/**
+ * `POST /v1/messages`: Ollama 0.17.4, `anthropic.MessagesRequest` and `FromMessagesRequest`. Content is `any` there and read
+ * block by block: what has another type than expected is left out rather than refused.
+ */
+export function readAnthropicMessages(body: JsonObject): AskedPrompt {
+  const { model, models } = readModel(body);
+  const messages = objectsOf(body['messages'], 'messages');
+  const tools = readAnthropicTools(body['tools']);
+  const system = readSystem(body['system']);
+
+  let hasSystemPrompt = system !== '';
+  let imageCount = 0;
+  let promptBytes = tools.toolBytes + Buffer.byteLength(system);
+  for (const message of messages) {
+    if (isSystemRole(roleOf(message))) hasSystemPrompt = true;
+    const content = message['content'];
+    if (typeof content === 'string') promptBytes += Buffer.byteLength(content);
+    else if (!Array.isArray(content)) return refuse('content', 'a string or an array of blocks');
+    else {
+      for (const block of content) {
+        if (!isObject(block)) return refuse('content', 'a string or an array of blocks');
+        if (block['type'] === 'image') imageCount += 1;
+        else promptBytes += measureBlock(block);
+      }
+    }
+  }
+
+  return {
+    kind: 'prompt',
+    model,
+    models,
+    stream: flagOf(body['stream'], 'stream'),
+    includeUsage: false,
+    hasTools: tools.hasTools,
+    toolNames: tools.toolNames,
+    hasSystemPrompt,
+    hasTemplate: false,
+    raw: false,
+    hasContext: false,
+    debug: false,
+    messageCount: messages.length + (system === '' ? 0 : 1),
+    imageCount,
+    promptBytes,
+    estimatedTokens: estimateTokens(promptBytes),
+    options: undefined,
+    keepAlive: undefined,
+    format: undefined,
+    maxTokens: limitOf(numberOf(body['max_tokens'], 'max_tokens')),
+    metadata: metadataOf(body['metadata']),
+    content: {
+      ...(system !== '' && { system }),
+      get messages() {
+        return withPlainRoles(messages);
+      },
+    },
+  };
+}
+
+/** Text, or the texts of blocks one after the other; anything else Ollama ignores. */
+function readSystem(system: unknown): string {
+  if (typeof system === 'string') return system;
+  return Array.isArray(system) ? joinTexts(system) : '';
+}
+
+function joinTexts(blocks: readonly unknown[]): string {
+  let text = '';
+  for (const block of blocks) {
+    if (isObject(block) && block['type'] === 'text' && typeof block['text'] === 'string') text += block['text'];
+  }
+  return text;
+}
+
+function measureBlock(block: JsonObject): number {
+  switch (block['type']) {
+    case 'text':
+      return measure(block['text']);
+    case 'thinking':
+      return measure(block['thinking']);
+    case 'tool_use':
+    case 'server_tool_use':
+      return measure(block['name']) + measure(block['input']);
+    case 'tool_result': {
+      const content = block['content'];
+      return measure(Array.isArray(content) ? joinTexts(content) : content);
+    }
+    case 'web_search_tool_result':
+      return measure(block['content']);
+    default:
+      return 0;
+  }
+}
+
+/** What is no text goes into the prompt as JSON, if at all. */
+function measure(value: unknown): number {
+  if (typeof value === 'string') return Buffer.byteLength(value);
+  return isObject(value) || Array.isArray(value) ? Buffer.byteLength(JSON.stringify(value)) : 0;
+}
