@@ -297,7 +297,7 @@ describe('every exit of a request', () => {
     // What is asked
     {
       name: 'an unknown route',
-      send: () => get('/api/pull'),
+      send: () => get('/api/pulls'),
       event: { status: 404, error: 'unknown_route', principal: 'alice' },
     },
     {
