@@ -94,7 +94,7 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
       resolve({ bytes: collected.bytes(), release: collected.release });
     }
     function onGone(): void {
-      fail(new RequestError('client_closed_request'));
+      if (!over) fail(new RequestError('client_closed_request'));
     }
     request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
   });
