@@ -40,16 +40,17 @@ export function createDecider(options: DeciderOptions): Decide {
   return async function decide(input) {
     const policy = options.policy();
     if (policy === undefined) return failed(input, 'policy_unavailable', '', 0);
-    const started = process.hrtime.bigint();
+    const started = performance.now();
     try {
       const evaluated = policy.evaluate(options.entrypoint, input);
       // Awaiting only what has to be awaited keeps the inline engine's way free of a turn of the event loop.
       const results: unknown = evaluated instanceof Promise ? await evaluated : evaluated;
       if (!Array.isArray(results)) throw new TypeError('The engine gave no list of results.');
       const shape = policy.shape(options.entrypoint);
+      const trusted = shape === 'unknown' && options.mode === 'deny_list' ? 'deny_list' : shape;
       const narrowed = narrow(results, {
-        shape: shape === 'unknown' && options.mode === 'deny_list' ? 'deny_list' : shape,
-        beyondDenyList: findBeyondDenyList(input, named),
+        shape: trusted,
+        beyondDenyList: trusted === 'deny_list' ? findBeyondDenyList(input, named) : undefined,
       });
       return {
         ...narrowed,
@@ -90,6 +91,7 @@ function findBeyondDenyList(input: PolicyInput, named: ReadonlySet<string>): str
   return usesCloud && !named.has('cloud') ? 'cloud' : undefined;
 }
 
-function elapsedNs(started: bigint): number {
-  return Number(process.hrtime.bigint() - started);
+/** @param started ms */
+function elapsedNs(started: number): number {
+  return Math.round((performance.now() - started) * 1e6);
 }

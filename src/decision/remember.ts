@@ -58,7 +58,7 @@ export function rememberResults(policy: LoadedPolicy): LoadedPolicy {
     return results;
   }
 
-  /** JSON of one value after the other; `undefined` stands for an absent member, which no JSON text is. */
+  /** One description after the other, none of which another can be taken for. */
   function buildKey(entrypoint: string, input: PolicyInput): string {
     let key = entrypoint;
     for (const member of members) key += `\n${describeValue(Reflect.get(input, member))}`;
@@ -69,7 +69,9 @@ export function rememberResults(policy: LoadedPolicy): LoadedPolicy {
 /** Texts of frozen values, which come with request after request: the principal is one. */
 const texts = new WeakMap<object, string>();
 
+/** JSON, but for strings, whose length says where they end; `undefined` stands for an absent member, which no JSON text is. */
 function describeValue(value: unknown): string | undefined {
+  if (typeof value === 'string') return `s${value.length}:${value}`;
   if (typeof value !== 'object' || value === null || !Object.isFrozen(value)) return JSON.stringify(value);
   let text = texts.get(value);
   if (text === undefined) {

@@ -48,8 +48,9 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
   let ended = false;
   let lastByte = lineFeed;
 
-  // The upstream's pause, not the client's: it does not count while the client is what is waited for.
-  const idle = delivery.idleMs > 0 ? setTimeout(onIdle, delivery.idleMs).unref() : undefined;
+  // The upstream's pause, not the client's: it does not count while the client is what is waited for, nor for an answer
+  // that is here.
+  const idle = delivery.idleMs > 0 && !source.complete ? setTimeout(onIdle, delivery.idleMs).unref() : undefined;
 
   source.on('data', (chunk: Buffer) => {
     if (ended) return;
