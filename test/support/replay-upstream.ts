@@ -27,9 +27,9 @@ export interface ReplayUpstream {
   close(): Promise<void>;
 }
 
-/** The sidecar lists the models on its own account too, for its metrics: by `fetch`, which no recorded client is. */
+/** The sidecar lists the models on its own account too, for its metrics; only what it forwards has an id. */
 function asksForItself(chunk: Buffer): boolean {
-  return chunk.includes('\r\nsec-fetch-mode: cors\r\n') && chunk.includes('GET /api/tags ');
+  return chunk.includes('GET /api/tags ') && !/\r\nx-request-id:/i.test(chunk.toString('latin1'));
 }
 
 export async function startReplayUpstream(): Promise<ReplayUpstream> {
