@@ -8,6 +8,7 @@
 import split2 from 'split2';
 
 import type { AnswerKind } from '../types.ts';
+import { createPieces, type Pieces } from './pieces.ts';
 import { frameReader, startReport } from './readers/table.ts';
 import { type FrameReader, isRecord, type ReadFrame, type StreamReport } from './usage.ts';
 
@@ -21,10 +22,6 @@ export interface Tap {
   report(): Readonly<StreamReport>;
 }
 
-/** The longest line, or JSON body, that is read, bytes; `context` in a final frame of `/api/generate` can take megabytes. */
-const longestLine = 16 * 1024 * 1024;
-/** A buffer up to this size is used for the next line again, bytes. */
-const longestReused = 64 * 1024;
 const lineFeed = 0x0a;
 const nothing: Buffer = Buffer.alloc(0);
 
@@ -43,7 +40,7 @@ export function createTap(kind: AnswerKind, framing: Framing): Tap {
 }
 
 function createLineTap(reader: FrameReader, report: StreamReport, framing: 'ndjson' | 'sse'): Tap {
-  const pieces = createPieces();
+  const pieces = createPieces(reader.bulk);
   const readLine = framing === 'ndjson' ? readJson : readEventLine;
   const lines = split2((line: string) => readLine(line, reader.readFrame, report));
 
@@ -70,7 +67,7 @@ function createLineTap(reader: FrameReader, report: StreamReport, framing: 'ndjs
 function createBodyTap(reader: FrameReader, report: StreamReport): Tap {
   // Nearly always one chunk is the whole body, which is kept as it came.
   let first: Buffer | undefined;
-  let pieces: ReturnType<typeof createPieces> | undefined;
+  let pieces: Pieces | undefined;
   return {
     observe(chunk) {
       if (first === undefined) {
@@ -78,7 +75,7 @@ function createBodyTap(reader: FrameReader, report: StreamReport): Tap {
         return;
       }
       if (pieces === undefined) {
-        pieces = createPieces();
+        pieces = createPieces(reader.bulk);
         pieces.keep(first);
       }
       pieces.keep(chunk);
@@ -89,44 +86,6 @@ function createBodyTap(reader: FrameReader, report: StreamReport): Tap {
       return report;
     },
   };
-}
-
-/**
- * The beginning of a line whose end has not come yet. A line that grows too long is let go, and with it its counts.
- *
- * Copied into one buffer that doubles: a list of pieces would take a hundred times their bytes where they come one by one.
- */
-function createPieces() {
-  let kept: Buffer = nothing;
-  let bytes = 0;
-  return {
-    isEmpty: () => bytes === 0,
-    keep(piece: Buffer) {
-      const end = bytes + piece.length;
-      if (end > longestLine) kept = nothing;
-      else {
-        if (end > kept.length) kept = grow(kept, bytes, end);
-        piece.copy(kept, bytes);
-      }
-      bytes = end;
-    },
-    /** @returns the pieces and `rest`, which ends the line; without the line that was let go */
-    take(rest: Buffer): Buffer | undefined {
-      const tooLong = bytes > longestLine;
-      const joined = tooLong
-        ? rest.subarray(rest.indexOf(lineFeed) + 1)
-        : Buffer.concat([kept.subarray(0, bytes), rest]);
-      if (kept.length > longestReused) kept = nothing;
-      bytes = 0;
-      return joined.length === 0 ? undefined : joined;
-    },
-  };
-}
-
-function grow(kept: Buffer, bytes: number, needed: number): Buffer {
-  const larger = Buffer.allocUnsafe(Math.max(needed, kept.length * 2, 1024));
-  kept.copy(larger, 0, 0, bytes);
-  return larger;
 }
 
 /** WHATWG HTML section 9.2.6: one space after the colon is not part of the data. Ollama writes each event's data in one line. */

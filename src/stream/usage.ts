@@ -4,6 +4,7 @@
  * write text or tool arguments that look like a final frame.
  */
 import type { Usage } from '../types.ts';
+import type { Bulk } from './pieces.ts';
 
 /** What the frames of one answer said so far. */
 export interface StreamReport {
@@ -29,6 +30,8 @@ export interface FrameReader {
    * alarms cost a parse, so the texts are chosen to be in every frame that matters and in few others.
    */
   readonly marker: RegExp;
+  /** What can make a frame of this kind enormous and says nothing here. */
+  readonly bulk: Bulk | undefined;
   /** A frame of a stream: the line of NDJSON, or the data of an event. */
   readonly readFrame: ReadFrame;
   /** The JSON body of an answer that is not streamed. */

@@ -13,6 +13,7 @@ import {
 export const anthropicMessage: FrameReader = {
   counts: true,
   marker: /message_(?:delta|stop)|"error"/,
+  bulk: undefined,
   readFrame(frame, report) {
     if (tellsError(frame)) report.failed = true;
     if (frame['type'] === 'message_stop') report.ended = true;

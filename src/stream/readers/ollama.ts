@@ -6,6 +6,8 @@ export const ollamaGeneration: FrameReader = {
   counts: true,
   // `"done":true` with any white space; error lines.
   marker: /true|"error"/,
+  // `/api/generate` ends with the ids of the whole conversation.
+  bulk: { from: Buffer.from('"context":['), to: Buffer.from(']') },
   readFrame: readGeneration,
   readBody: readGeneration,
 };
@@ -32,6 +34,7 @@ export function isLoad(reason: string | undefined): boolean {
 export const ollamaEmbed: FrameReader = {
   counts: true,
   marker: /"embeddings"|"error"/,
+  bulk: { from: Buffer.from('"embeddings":[['), to: Buffer.from(']]') },
   readFrame: readEmbeddings,
   readBody: readEmbeddings,
 };
@@ -47,6 +50,7 @@ function readEmbeddings(frame: Frame, report: StreamReport): void {
 export const ollamaProgress: FrameReader = {
   counts: false,
   marker: /"success"|"error"/,
+  bulk: undefined,
   readFrame: readProgress,
   readBody: readProgress,
 };

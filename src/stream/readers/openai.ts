@@ -14,6 +14,7 @@ import { isLoad } from './ollama.ts';
 export const openaiChat: FrameReader = {
   counts: true,
   marker: /"usage"|\[DONE\]|"finish_reason":"|"error"/,
+  bulk: undefined,
   readFrame: readChoices,
   readBody: readChoicesBody,
 };
@@ -50,6 +51,7 @@ function readChoicesBody(frame: Frame, report: StreamReport): void {
 export const openaiEmbed: FrameReader = {
   counts: true,
   marker: /"data"|"error"/,
+  bulk: { from: Buffer.from('"data":[{'), to: Buffer.from('}]') },
   readFrame: readEmbeddings,
   readBody: readEmbeddings,
 };
@@ -66,6 +68,7 @@ function readEmbeddings(frame: Frame, report: StreamReport): void {
 export const openaiResponse: FrameReader = {
   counts: true,
   marker: /response\.(?:completed|incomplete|failed)|"error"/,
+  bulk: undefined,
   readFrame(frame, report) {
     // Many events carry a response with `"error":null`, and only these three end it.
     if (frame['type'] === 'error' || tellsError(frame)) report.failed = true;
