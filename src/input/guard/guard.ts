@@ -1,9 +1,11 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { RequestError } from '../../errors.ts';
 import { byte } from './bytes.ts';
+import { type CutStrings, createCutStrings, cutOut } from './cut.ts';
 import type { Shape } from './known-members.ts';
+import { createLongStrings } from './long-strings.ts';
 import { parseEscaping, parseText } from './parse.ts';
-import { scanStructure } from './scan.ts';
+import { type Structure, scanStructure } from './scan.ts';
 import { walkMembers } from './walk.ts';
 
 /** A body that every reader reads alike. */
@@ -24,23 +26,64 @@ export interface GuardedJson {
  * broken UTF-8, lone surrogates and what follows the value, which is what is refused here. Duplicates: the bytes then hold
  * more structural colons than the value members.
  *
+ * Long strings are checked in the bytes and put into the value behind the parser's back (`cut.ts`). Who reads the value sees
+ * no difference.
+ *
  * @param known what Ollama knows of this kind of request
  * @throws RequestError `missing_body`, `byte_order_mark`, `invalid_utf8`, `invalid_json`, `trailing_data`, `too_deep`,
  *   `too_complex`, `not_an_object`, `duplicate_member`, `ambiguous_member`, `lone_surrogate`, `invalid_member`
  */
 export function guardJson(bytes: Buffer, known: Shape): GuardedJson {
   if (beginsWithMark(bytes)) throw new RequestError('byte_order_mark');
+  return bytes.length < largeBody ? guardSmall(bytes, known) : guardLarge(bytes, known);
+}
+
+/** A smaller one gains nothing by what is done for long strings. */
+const largeBody = 4096;
+
+function guardSmall(bytes: Buffer, known: Shape): GuardedJson {
   const ascii = isAscii(bytes);
   if (!ascii && !isUtf8(bytes)) throw new RequestError('invalid_utf8');
-
   const escapes = bytes.includes(byte.backslash);
-  const { start, end, colons, escaping } = scanStructure(bytes, escapes);
+  const structure = scanStructure(bytes, escapes, undefined);
   const text = bytes.toString(ascii ? 'latin1' : 'utf8');
+  return guardText(bytes, known, { text, structure, strings: escapes && halfPair.test(text), cut: undefined });
+}
+
+/** Leaves the parser a text without its long strings. */
+function guardLarge(bytes: Buffer, known: Shape): GuardedJson {
+  const long = createLongStrings(bytes);
+  let structure: Structure;
+  try {
+    structure = scanStructure(bytes, true, long);
+  } catch (error) {
+    throw isUtf8(bytes) ? error : new RequestError('invalid_utf8');
+  }
+  // `parseEscaping` works on the whole text.
+  const isCut = long.found.length > 0 && structure.escaping === undefined;
+  const shown = isCut ? cutOut(bytes, long.found) : bytes;
+  const ascii = isAscii(shown);
+  if (!ascii && !isUtf8(shown)) throw new RequestError('invalid_utf8');
+  const text = shown.toString(ascii ? 'latin1' : 'utf8');
+  const cut = isCut ? createCutStrings(bytes, long.found) : undefined;
+  return guardText(bytes, known, { text, structure, strings: isCut || halfPair.test(text), cut });
+}
+
+/** Half a surrogate pair can only be there by escape. */
+const halfPair = /\\u[dD]/;
+
+interface Readable {
+  readonly text: string;
+  readonly structure: Structure;
+  readonly strings: boolean;
+  readonly cut: CutStrings | undefined;
+}
+
+function guardText(bytes: Buffer, known: Shape, { text, structure, strings, cut }: Readable): GuardedJson {
+  const { start, end, colons, escaping } = structure;
   const value = escaping === undefined ? parseText(text) : parseEscaping(bytes, start, escaping);
   if (!isObject(value)) throw new RequestError('not_an_object');
-  // Half a surrogate pair can only be there by escape.
-  const strings = escapes && /\\u[dD]/.test(text);
-  if (walkMembers(value, known, strings) !== colons) throw new RequestError('duplicate_member');
+  if (walkMembers(value, known, strings, cut) !== colons) throw new RequestError('duplicate_member');
   return { bytes, value, start, end };
 }
 

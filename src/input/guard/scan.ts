@@ -1,5 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import { byte, skipSpace, skipString } from './bytes.ts';
+import type { LongStrings } from './long-strings.ts';
 
 const maxDepth = 64;
 
@@ -24,10 +25,12 @@ export interface Structure {
  * Walks the bytes of a JSON object from bracket to bracket, jumping over strings. It says nothing about the grammar between
  * the brackets, that is for the parser, but bounds what the parser is given.
  *
- * @param escapes whether there is a backslash anywhere
- * @throws RequestError `missing_body`, `not_an_object`, `invalid_json`, `trailing_data`, `too_deep`, `too_complex`
+ * @param escapes whether there may be a backslash
+ * @param long told of each string, if given; knows afterwards which long ones there are beside keys
+ * @throws RequestError `missing_body`, `not_an_object`, `invalid_json`, `trailing_data`, `too_deep`, `too_complex`,
+ *   `invalid_utf8` (of `long`)
  */
-export function scanStructure(bytes: Buffer, escapes: boolean): Structure {
+export function scanStructure(bytes: Buffer, escapes: boolean, long: LongStrings | undefined): Structure {
   const start = skipSpace(bytes, 0);
   if (start === bytes.length) throw new RequestError('missing_body');
   if (bytes[start] !== byte.openBrace) throw refuseOther(bytes[start]);
@@ -44,12 +47,13 @@ export function scanStructure(bytes: Buffer, escapes: boolean): Structure {
     switch (bytes[at++]) {
       case byte.quote:
         string = at;
-        at = skipString(bytes, at);
+        at = long === undefined ? skipString(bytes, at) : long.skip(at);
         if (at === -1) throw new RequestError('invalid_json');
         stringEnd = at;
         break;
       case byte.colon:
         colons++;
+        if (long !== undefined) long.dropKey(string);
         // What stands before a colon is a key, or the parser will find that this is no JSON.
         if (escapes && holdsEscape(bytes, string, stringEnd)) {
           escaping ??= new Set();

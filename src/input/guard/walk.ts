@@ -1,4 +1,5 @@
 import { RequestError } from '../../errors.ts';
+import type { CutStrings } from './cut.ts';
 import { foldKey, type Shape } from './known-members.ts';
 
 const free: Shape = { kind: 'free' };
@@ -10,14 +11,20 @@ const longestKnown = 32;
  * Walks a parsed value beside what Ollama knows of it. The caller has bounded the depth.
  *
  * @param strings whether strings are to be looked at (`JSON.parse` takes half a surrogate pair, Go makes it U+FFFD)
+ * @param cut what was cut out of the text before it was parsed; put back here. `strings` must be true then
  * @returns the number of members at all depths
  * @throws RequestError `ambiguous_member`, `lone_surrogate`, `invalid_member`
  */
-export function walkMembers(value: object, shape: Shape, strings: boolean): number {
+export function walkMembers(value: object, shape: Shape, strings: boolean, cut: CutStrings | undefined): number {
   let count = 0;
   if (Array.isArray(value)) {
     const element = shape.kind === 'list' ? shape.of : free;
-    for (let index = 0; index < value.length; index++) count += walkValue(value[index], element, strings);
+    for (let index = 0; index < value.length; index++) {
+      const item: unknown = value[index];
+      if (cut === undefined || typeof item !== 'string' || !cut.restore(value, index, item)) {
+        count += walkValue(item, element, strings, cut);
+      }
+    }
     return count;
   }
   if (!isRecord(value)) return count;
@@ -25,12 +32,17 @@ export function walkMembers(value: object, shape: Shape, strings: boolean): numb
   // counted as a member, and the body refused.
   for (const key in value) {
     if (strings) checkString(key);
-    count += 1 + walkValue(value[key], shapeOf(key, shape), strings);
+    const member = value[key];
+    const known = shapeOf(key, shape);
+    count++;
+    if (cut === undefined || typeof member !== 'string' || !cut.restore(value, key, member)) {
+      count += walkValue(member, known, strings, cut);
+    }
   }
   return count;
 }
 
-function walkValue(value: unknown, shape: Shape, strings: boolean): number {
+function walkValue(value: unknown, shape: Shape, strings: boolean, cut: CutStrings | undefined): number {
   switch (typeof value) {
     case 'string':
       if (strings) checkString(value);
@@ -40,7 +52,7 @@ function walkValue(value: unknown, shape: Shape, strings: boolean): number {
       if (!Number.isFinite(value)) throw new RequestError('invalid_member', 'A number is out of range.');
       return 0;
     case 'object':
-      return value === null ? 0 : walkMembers(value, shape, strings);
+      return value === null ? 0 : walkMembers(value, shape, strings, cut);
     default:
       return 0;
   }
