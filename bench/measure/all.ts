@@ -14,6 +14,7 @@ import {
   select,
 } from './costs.ts';
 import { compareDecisions, measureDecisionAlone, readDecisions } from './decision.ts';
+import { measureGuard } from './guard.ts';
 import { comparePartsUnder } from './parts-under-load.ts';
 import { connections, loadOf, type Surroundings, startWays } from './peers.ts';
 import type { Plan } from './plan.ts';
@@ -90,6 +91,7 @@ export async function measureAll(
     { name: 'decisions in place within 25 µs', unit: '%', sidecar: decided.within25us * 100 },
     { name: 'decision alone, median', unit: 'µs', sidecar: alone.p50 },
     { name: 'decision alone, p99', unit: 'µs', sidecar: alone.p99 },
+    ...measureGuard(plan.decisionMs),
     ...starts,
     {
       name: 'memory in a checkout, under load',
