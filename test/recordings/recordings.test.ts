@@ -101,7 +101,7 @@ function compareRefused(answer: RawMessage, code: string, upstream: ReplayUpstre
 
 /** A streamed completion whose caller did not ask for its usage: the one case in which the body is changed. */
 function asksForUsageOnBehalf(request: RawMessage): boolean {
-  if (!/^POST \/v1\/chat\/completions[ ?]/.test(request.startLine)) return false;
+  if (!/^POST \/v1\/(?:chat\/)?completions[ ?]/.test(request.startLine)) return false;
   const body: { stream?: unknown; stream_options?: { include_usage?: unknown } | null } = JSON.parse(
     request.body.toString(),
   );

@@ -1,5 +1,4 @@
 /** The recorded answers that carry counts or could, taken apart for the tests of the stream. */
-import { join } from 'node:path';
 import { type Framing, readFraming } from '../../src/stream/tap.ts';
 import type { AnswerKind } from '../../src/types.ts';
 import { headerOf, parseResponses, statusOf } from '../support/raw-http.ts';
@@ -29,22 +28,15 @@ const kinds: Readonly<Record<string, AnswerKind>> = {
   '/v1/messages': 'anthropic.message',
 };
 
-/** Recordings of which only the answer matters. */
-const answers = join(import.meta.dirname, '..', 'recordings', 'answers');
-
-/** Every recorded answer with status 200 of a route in `kinds`. */
-export function recordedBodies(): readonly RecordedBody[] {
-  return [...recordingsIn(), ...recordingsIn(answers)];
-}
-
 /** The streams among them. */
 export function recordedStreams(): readonly RecordedBody[] {
   return recordedBodies().filter(({ framing }) => framing !== 'json');
 }
 
-function recordingsIn(directory?: string): readonly RecordedBody[] {
-  return recordingNames(directory).flatMap((name) => {
-    const { request, methods, response } = readRecording(name, directory);
+/** Every recorded answer with status 200 of a route in `kinds`. */
+export function recordedBodies(): readonly RecordedBody[] {
+  return recordingNames().flatMap((name) => {
+    const { request, methods, response } = readRecording(name);
     const path = /^[A-Z]+ ([^ ?]+)\S* HTTP/.exec(request.toString('latin1', 0, 200))?.[1] ?? '';
     const kind = kinds[path];
     const [answer] = parseResponses(response, methods);

@@ -20,16 +20,16 @@ const separator = Buffer.from('\n\n=================== RESPONSE ================
 /** Stands where the recorder left out the middle of a long run of one letter. */
 const omission = /\n\.\.\.\[(\d+) bytes left out of this recording\]\.\.\.\n/;
 
-export function recordingNames(directory = data): readonly string[] {
-  return readdirSync(directory)
+export function recordingNames(): readonly string[] {
+  return readdirSync(data)
     .filter((file) => file.endsWith('.http'))
     .map((file) => file.slice(0, -'.http'.length))
     .sort();
 }
 
 /** @param name without `.http` */
-export function readRecording(name: string, directory = data): Recording {
-  const bytes = readFileSync(join(directory, `${name}.http`));
+export function readRecording(name: string): Recording {
+  const bytes = readFileSync(join(data, `${name}.http`));
   const at = bytes.indexOf(separator);
   if (at === -1) throw new Error(`${name} is not a recording.`);
   const request = restore(bytes.subarray(0, at));
