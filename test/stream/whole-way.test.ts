@@ -5,7 +5,8 @@ import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
 import { sendRaw, statusOf } from '../support/raw-http.ts';
-import { recordedStreams } from './bodies.ts';
+import readings from './answers.json' with { type: 'json' };
+import { type RecordedBody, recordedStreams } from './bodies.ts';
 
 const cuts = 50;
 
@@ -54,7 +55,13 @@ after(async () => {
 const requests = {
   '/api/chat': '{"model":"tiny","messages":[]}',
   '/api/generate': '{"model":"tiny","prompt":"x"}',
+  '/api/pull': '{"model":"tiny"}',
+  '/api/push': '{"model":"tiny"}',
+  '/api/create': '{"model":"tiny","from":"tiny"}',
   '/v1/chat/completions': '{"model":"tiny","messages":[],"stream":true}',
+  '/v1/completions': '{"model":"tiny","prompt":"x","stream":true}',
+  '/v1/responses': '{"model":"tiny","input":"x","stream":true}',
+  '/v1/messages': '{"model":"tiny","messages":[],"max_tokens":1,"stream":true}',
 } as const;
 
 function requestOf(path: keyof typeof requests, id: string): Buffer {
@@ -69,23 +76,27 @@ function requestOf(path: keyof typeof requests, id: string): Buffer {
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-const isUsage = (event: string): boolean => event.includes('"choices":[]') && event.includes('"usage":{');
+/** The caller did not ask for the counts of a completion, so it gets nothing of what the question brought. */
+function withoutCounts({ kind, body }: RecordedBody): string {
+  const text = body.toString('latin1');
+  if (kind !== 'openai.chat' && kind !== 'openai.completion') return text;
+  return text
+    .split(/(?<=\n\n)/)
+    .filter((event) => !(event.includes('"choices":[]') && event.includes('"usage":{')))
+    .map((event) => event.replace(/,"usage":\{"prompt_tokens":0,[^}]*\}(?=\}\n\n$)/, ''))
+    .join('');
+}
 
 const isAsked = (path: string): path is keyof typeof requests => Object.hasOwn(requests, path);
+const rows = new Map<string, string>(Object.entries(readings));
+const outcomes = { ended: 'complete', open: 'incomplete', failed: 'error' } as const;
 
-for (const { name, path, kind, body, wire } of recordedStreams()) {
-  if (!isAsked(path)) continue;
+for (const recorded of recordedStreams()) {
+  const { name, path, wire } = recorded;
 
-  test(`${name}: cut at ${cuts} places, the client gets its bytes and the record its tokens`, async () => {
-    // The caller did not ask for the usage event, so it does not get it.
-    const expected =
-      kind === 'openai.chat'
-        ? body
-            .toString('latin1')
-            .split(/(?<=\n\n)/)
-            .filter((event) => !isUsage(event))
-            .join('')
-        : body.toString('latin1');
+  test(`${name}: cut at ${cuts} places, the client gets its bytes and the record what the answer says`, async () => {
+    assert.ok(isAsked(path), path);
+    const expected = withoutCounts(recorded);
     const seen = new Set<string>();
 
     const ask = async (index: number): Promise<void> => {
@@ -113,8 +124,10 @@ for (const { name, path, kind, body, wire } of recordedStreams()) {
       seen.add(JSON.stringify({ outcome, usage, input_tokens, output_tokens, finish_reason }));
     }
     assert.equal(seen.size, 1, `the record depends on where it was cut: ${[...seen].join(' ')}`);
-    const says = JSON.parse([...seen][0] ?? '{}');
-    const counted = /"eval_count":(\d+)|"completion_tokens":(\d+)/.exec(body.toString());
-    assert.equal(says.output_tokens, counted === null ? undefined : Number(counted[1] ?? counted[2]));
+    const { outcome, usage, input_tokens, output_tokens, finish_reason } = JSON.parse([...seen][0] ?? '{}');
+    const counts = usage === 'known' ? `${input_tokens ?? '-'}/${output_tokens ?? '-'}` : usage;
+    const [said, reason, end] = (rows.get(name) ?? '').replace(/^.*: /, '').split(' ');
+    assert.ok(end === 'ended' || end === 'open' || end === 'failed');
+    assert.deepEqual([counts, finish_reason ?? '-', outcome], [said, reason, outcomes[end]]);
   });
 }
