@@ -57,7 +57,7 @@ export function createDataListener(options: DataListenerOptions): Server {
   const refused = new WeakSet<Duplex>();
   server.on('clientError', (error: Error & { readonly code?: string }, socket: Duplex) => {
     const code = classify(error.code ?? '');
-    if (refused.has(socket)) return;
+    if (refused.has(socket) || faults.isOver(socket)) return;
     if (code === undefined) {
       socket.destroy();
       return;

@@ -237,7 +237,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         sink: response,
         status,
         headers: Object.assign(
-          buildAnswerHeaders(source.headers, filter !== undefined),
+          // RFC 9110, 8.6: no length with 204.
+          buildAnswerHeaders(source.headers, filter !== undefined || status === 204),
           judged.decision.responseHeadersToAdd,
           ids,
         ),

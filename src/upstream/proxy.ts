@@ -8,6 +8,7 @@ import { Agent as TlsAgent } from 'node:https';
 import { createProxyMiddleware, type Plugin } from 'http-proxy-middleware';
 
 import { type ErrorCode, RequestError } from '../errors.ts';
+import { isAnswerable } from './answerable.ts';
 import { ExchangeRequest, ExchangeResponse, type Observer, type UpstreamRequest } from './exchange.ts';
 
 export interface UpstreamOptions {
@@ -175,11 +176,6 @@ class Attempt implements Exchange, Observer {
     if (ms === 0 || this.#settled) return;
     this.#timer = setTimeout(() => outgoing.destroy(new TimeoutError(code)), ms).unref();
   }
-}
-
-/** Three digits are HTTP to Node's parser, but not all of them can be answered with (RFC 9110 section 15). */
-function isAnswerable(answer: IncomingMessage): boolean {
-  return answer.statusCode !== undefined && answer.statusCode >= 200;
 }
 
 function describeFailure(error: unknown, id: string): RequestError {
