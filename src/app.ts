@@ -93,7 +93,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     canonicalize: (name) => shortName(resolveModelName(name)),
   });
   const declaredCodes = (): ReadonlySet<string> => policy?.codes ?? new Set();
-  const metrics = createMetrics({ declaredCodes, isListedModel: models.has, revision: () => policy?.revision });
+  const metrics = createMetrics({
+    declaredCodes,
+    isListedModel: models.has,
+    revision: () => policy?.revision,
+    inFlight: () => pipeline.inFlight(),
+  });
   metrics.policyReloaded('success');
   const batch = createBatch({
     delayMs: 20,
@@ -136,8 +141,6 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     faults,
     onInternalError: (error, requestId) =>
       log.error({ err: error, request_id: requestId }, 'a request failed inside the sidecar'),
-    onStart: metrics.started,
-    onEnd: metrics.ended,
   });
 
   let closing = false;

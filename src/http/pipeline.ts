@@ -48,8 +48,6 @@ export interface PipelineParts {
   readonly extraHeaders: Readonly<Record<string, string>>;
   readonly faults: SocketFaults;
   readonly onInternalError: (error: unknown, requestId: string) => void;
-  readonly onStart: () => void;
-  readonly onEnd: () => void;
 }
 
 export interface Pipeline {
@@ -82,7 +80,6 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const record = parts.record({ requestId, api, method });
     parts.faults.watch(request, response, requestId);
     inFlight += 1;
-    parts.onStart();
     let exit: Exit | (() => Exit);
     try {
       exit = await walk();
@@ -91,7 +88,6 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     }
     record.finish(exit);
     inFlight -= 1;
-    parts.onEnd();
 
     async function walk(): Promise<Exit | (() => Exit)> {
       if (inFlight > config.limits.inFlight)

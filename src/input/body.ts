@@ -64,10 +64,10 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
     let over = false;
     let timer: NodeJS.Timeout | undefined;
 
-    // A short body stands in the packet of its head and is here before this is called: no timer is made for it.
+    // A short body stands in the packet of its head and is here when this is called: no timer is made for it.
     if (limits.timeoutMs > 0) process.nextTick(startTimer);
     function startTimer(): void {
-      if (over || request.complete) return;
+      if (over || collected.length() === announced) return;
       timer = setTimeout(() => fail(new RequestError('request_timeout')), limits.timeoutMs);
     }
     function fail(error: unknown): void {
@@ -100,6 +100,7 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
   });
 }
 
+const nothing: Buffer = Buffer.alloc(0);
 const firstCapacity = 16 * 1024;
 
 /**
@@ -107,7 +108,7 @@ const firstCapacity = 16 * 1024;
  * comes whole in one chunk is kept as it came.
  */
 function createCollector(announced: number | undefined, limits: BodyLimits) {
-  let buffer: Buffer = Buffer.alloc(0);
+  let buffer: Buffer = nothing;
   let length = 0;
   let charged = 0;
 
@@ -138,7 +139,9 @@ function createCollector(announced: number | undefined, limits: BodyLimits) {
       }
       length = needed;
     },
-    bytes: () => buffer.subarray(0, length),
+    length: () => length,
+    /** The buffer itself where it is full: nearly always. */
+    bytes: () => (length === buffer.length ? buffer : buffer.subarray(0, length)),
     release(): void {
       limits.budget.give(charged);
       charged = 0;

@@ -27,7 +27,8 @@ const nothing: Buffer = Buffer.alloc(0);
 
 /** @returns undefined for an answer that carries no counts, such as an error page */
 export function readFraming(contentType: string | undefined): Framing | undefined {
-  const type = contentType?.split(';', 1)[0]?.trim().toLowerCase();
+  const end = contentType?.indexOf(';') ?? -1;
+  const type = (end === -1 ? contentType : contentType?.slice(0, end))?.trim().toLowerCase();
   if (type === 'application/x-ndjson') return 'ndjson';
   if (type === 'text/event-stream') return 'sse';
   return type === 'application/json' ? 'json' : undefined;

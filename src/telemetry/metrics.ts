@@ -16,13 +16,13 @@ export interface MetricsOptions {
   /** Whether the upstream lists this model; canonical short name. */
   readonly isListedModel: (model: string) => boolean;
   readonly revision: () => string | undefined;
+  /** Requests that have not ended. */
+  readonly inFlight: () => number;
 }
 
 export interface Metrics {
   readonly registry: Registry;
   observe(event: AuditEvent, measures: Measures): void;
-  started(): void;
-  ended(): void;
   auditFailed(): void;
   policyReloaded(result: 'success' | 'failure'): void;
 }
@@ -69,7 +69,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
     buckets: overheadBuckets,
     registers,
   });
-  const inFlight = new Gauge({ name: 'opallama_requests_in_flight', help: 'Requests that have not ended.', registers });
+  new Gauge({
+    name: 'opallama_requests_in_flight',
+    help: 'Requests that have not ended.',
+    registers,
+    collect() {
+      this.set(options.inFlight());
+    },
+  });
   const upstreamErrors = new Counter({
     name: 'opallama_upstream_errors_total',
     help: 'Requests that failed because of the upstream.',
@@ -129,8 +136,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   return {
     registry,
-    started: () => inFlight.inc(),
-    ended: () => inFlight.dec(),
     auditFailed: () => auditFailures.inc(),
     policyReloaded: (result) => reloads.inc({ result }),
     observe(event, measures) {

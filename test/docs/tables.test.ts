@@ -31,6 +31,7 @@ test('the README lists every metric with its type, and no other', async () => {
     declaredCodes: () => new Set(),
     isListedModel: () => false,
     revision: () => undefined,
+    inFlight: () => 0,
   });
   const rows = tableRows(readme, 'Metrics').map(([name, type]) => `${codes(name)} ${/^\w+/.exec(type ?? '')}`);
   const registered = await registry.getMetricsAsJSON();

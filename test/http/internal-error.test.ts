@@ -55,8 +55,6 @@ async function startPipeline(t: TestContext, broken: Partial<PipelineParts>) {
     extraHeaders: {},
     faults: createSocketFaults(),
     onInternalError: (error) => told.push(error),
-    onStart: () => undefined,
-    onEnd: () => undefined,
     ...broken,
   });
   const server = createServer((request, response) => void pipeline.handle(request, response)).listen(0, '127.0.0.1');

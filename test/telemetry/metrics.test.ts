@@ -9,6 +9,7 @@ function createTestMetrics(over: Partial<MetricsOptions> = {}) {
     declaredCodes: () => new Set(['model_not_allowed']),
     isListedModel: (model) => model === 'tiny',
     revision: () => 'r7',
+    inFlight: () => 0,
     ...over,
   });
   const text = () => metrics.registry.metrics();
@@ -246,10 +247,7 @@ test('the revision that decides is told, and an old one is gone with its policy'
 });
 
 test('requests in flight, failed audit writes and loads of a policy are counted', async () => {
-  const { metrics, series } = createTestMetrics();
-  metrics.started();
-  metrics.started();
-  metrics.ended();
+  const { metrics, series } = createTestMetrics({ inFlight: () => 1 });
   metrics.auditFailed();
   metrics.policyReloaded('success');
   metrics.policyReloaded('failure');
