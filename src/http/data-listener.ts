@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import express from 'express';
@@ -59,7 +58,7 @@ export function createDataListener(options: DataListenerOptions): Server {
   server.on('clientError', (error: Error & { readonly code?: string }, socket: Duplex) => {
     const code = classify(error.code ?? '');
     if (refused.has(socket) || faults.isOver(socket)) return;
-    if (code === undefined || saidNothing(socket)) {
+    if (code === undefined) {
       socket.destroy();
       return;
     }
@@ -102,11 +101,6 @@ function answerSocket(socket: Duplex, error: RequestError, requestId: string, ow
 function responseOf(socket: Duplex): ServerResponse | undefined {
   const response: unknown = Reflect.get(socket, '_httpMessage');
   return response instanceof ServerResponse ? response : undefined;
-}
-
-/** Browsers open connections in advance, and probes only look whether one can be opened. */
-function saidNothing(socket: Duplex): boolean {
-  return socket instanceof Socket && socket.bytesRead === 0;
 }
 
 /** @returns undefined where the peer went away without having asked for anything */

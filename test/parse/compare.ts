@@ -1,7 +1,8 @@
 /** What the two sides say of one document, held against each other. */
 import type { Document } from './judge.ts';
+import { type Json, object } from './messages.ts';
 import { type Ours, readOurs } from './ours.ts';
-import { type Json, object, project } from './project.ts';
+import { arrangeTheirs, project } from './project.ts';
 
 export interface Verdict {
   /** Where the two sides differ, undefined where they don't. */
@@ -31,7 +32,7 @@ export function compare(document: Document, said: string, read: (document: Docum
   const projected = project(document.type, ours.input, ours.includeUsage);
   const text = Number(theirs['text_bytes']);
   const difference =
-    differ(theirs, projected) ??
+    differ(arrangeTheirs(document.type, theirs), projected) ??
     (text > (ours.input.prompt_bytes ?? 0) ? `prompt_bytes: ${text} and ${ours.input.prompt_bytes}` : undefined);
   return { difference, side: 'both', reason: '' };
 }

@@ -1,5 +1,6 @@
+import type { RequestType } from '../../src/input/routes.ts';
 import { createRandom } from '../input/random.ts';
-import type { Document, JudgedType } from './judge.ts';
+import type { Document } from './judge.ts';
 import { damage, mutate } from './mutate.ts';
 import { pick, type Random, write } from './tree.ts';
 import { makeValid } from './valid.ts';
@@ -8,7 +9,7 @@ import { makeValid } from './valid.ts';
  * @param at which document of this seed: each can be made alone
  * @param types one of which the document is of
  */
-export function generate(seed: number, at: number, types: readonly JudgedType[]): Document {
+export function generate(seed: number, at: number, types: readonly RequestType[]): Document {
   const random = createRandom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(at + 1, 0x85ebca6b));
   const type = pick(types, random);
   const root = makeValid(type, random);

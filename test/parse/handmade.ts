@@ -2,7 +2,8 @@
  * What is tried on every member of every kind of request, one thing at a time, instead of by chance: said twice, spelled
  * otherwise, null, of each wrong type. And documents that are hostile as a whole.
  */
-import type { Document, JudgedType } from './judge.ts';
+import type { RequestType } from '../../src/input/routes.ts';
+import type { Document } from './judge.ts';
 import { numbers, values } from './texts.ts';
 import { copy, fromValue, type Member, type Node, nodes, raw, write } from './tree.ts';
 
@@ -27,6 +28,7 @@ const tool = {
     },
   },
 };
+const transfer = { model: 'tiny', name: 'other', stream: false, insecure: false, username: 'u', password: 'p' };
 const ollamaCommon = {
   model: 'tiny',
   stream: false,
@@ -42,7 +44,7 @@ const ollamaCommon = {
 };
 
 /** With every member that Ollama knows. */
-const complete: Readonly<Record<JudgedType, object>> = {
+const complete: Readonly<Record<RequestType, object>> = {
   'ollama.chat': {
     ...ollamaCommon,
     messages: [
@@ -71,6 +73,124 @@ const complete: Readonly<Record<JudgedType, object>> = {
     width: 1,
     height: 1,
     steps: 1,
+  },
+  'ollama.embed': {
+    model: 'tiny',
+    input: ['a', 'b'],
+    keep_alive: '5m',
+    truncate: true,
+    dimensions: 4,
+    options: { num_ctx: 5 },
+  },
+  'ollama.embeddings': { model: 'tiny', prompt: 'p', keep_alive: '5m', options: { num_ctx: 5 } },
+  'ollama.show': { model: 'tiny', name: 'other', system: 's', template: 't', verbose: true, options: { a: 1 } },
+  'ollama.pull': transfer,
+  'ollama.push': transfer,
+  'ollama.create': {
+    model: 'made',
+    name: 'made-too',
+    from: 'tiny',
+    remote_host: 'http://example.com:11434',
+    stream: false,
+    quantize: 'q4_0',
+    files: { 'a.gguf': 'sha256:0' },
+    adapters: { a: 'sha256:0' },
+    template: 't',
+    license: ['l'],
+    system: 's',
+    parameters: { num_predict: 5 },
+    messages: [{ role: 'user', content: 'c' }],
+    renderer: 'r',
+    parser: 'p',
+    requires: 'q',
+    info: { a: 1 },
+    quantization: 'q4_0',
+  },
+  'ollama.copy': { source: 'tiny', destination: 'copied' },
+  'ollama.delete': { model: 'tiny', name: 'other' },
+  'ollama.alias': { alias: 'short', target: 'tiny', prefix_matching: false },
+  'ollama.alias_delete': { alias: 'short' },
+  'openai.completion': {
+    model: 'tiny',
+    prompt: 'p',
+    suffix: 's',
+    stream: true,
+    stream_options: { include_usage: true },
+    max_tokens: 5,
+    seed: 1,
+    stop: ['a'],
+    temperature: 1,
+    frequency_penalty: 0,
+    presence_penalty: 0,
+    top_p: 1,
+    logprobs: 1,
+    _debug_render_only: false,
+  },
+  'openai.embed': { model: 'tiny', input: ['a', 'b'], dimensions: 4, encoding_format: 'float' },
+  'openai.responses': {
+    model: 'tiny',
+    input: [
+      { type: 'message', role: 'user', content: [{ type: 'input_text', text: 't' }] },
+      { role: 'system', content: 's' },
+      {
+        type: 'message',
+        role: 'user',
+        content: [{ type: 'input_image', detail: 'auto', file_id: 'f', image_url: 'data:image/png;base64,aGk=' }],
+      },
+      { type: 'reasoning', id: 'i', summary: [{ type: 'summary_text', text: 't' }], encrypted_content: 'e' },
+      { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'o' }] },
+      { type: 'function_call', id: 'i', call_id: 'c', name: 'n', arguments: '{"a":1}' },
+      { type: 'function_call_output', call_id: 'c', output: 'o' },
+    ],
+    instructions: 's',
+    stream: true,
+    max_output_tokens: 5,
+    temperature: 1,
+    top_p: 1,
+    background: false,
+    conversation: 'c',
+    include: ['i'],
+    reasoning: { effort: 'low', generate_summary: 'auto', summary: 'auto' },
+    text: { format: { type: 'json_schema', name: 'n', schema: { type: 'object' }, strict: true } },
+    truncation: 'auto',
+    tools: [{ ...tool.function, type: 'function', strict: true }],
+  },
+  'openai.image': { model: 'tiny', prompt: 'p', n: 1, size: '8x8', response_format: 'b64_json', seed: 1 },
+  'openai.image_edit': { model: 'tiny', prompt: 'p', image: 'data:image/png;base64,aGk=', size: '8x8', seed: 1 },
+  'anthropic.messages': {
+    model: 'tiny',
+    max_tokens: 5,
+    messages: [
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 't' },
+          { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'aGk=' } },
+          { type: 'tool_result', tool_use_id: 'i', content: [{ type: 'text', text: 'r' }], is_error: false },
+        ],
+      },
+      {
+        role: 'assistant',
+        content: [
+          { type: 'thinking', thinking: 't', signature: 's' },
+          { type: 'tool_use', id: 'i', name: 'n', input: { a: 1 } },
+        ],
+      },
+      { role: 'system', content: 's' },
+    ],
+    system: [{ type: 'text', text: 's' }],
+    stream: true,
+    temperature: 1,
+    top_p: 1,
+    top_k: 1,
+    stop_sequences: ['a'],
+    tools: [
+      { type: 'custom', name: 'web_search', description: 'd', input_schema: tool.function.parameters },
+      { type: 'web_search_20250305', name: 'find', max_uses: 1 },
+    ],
+    tool_choice: { type: 'auto', name: 'n', disable_parallel_tool_use: false },
+    thinking: { type: 'enabled', budget_tokens: 5 },
+    metadata: { user_id: 'u' },
   },
   'openai.chat': {
     model: 'tiny',
@@ -147,7 +267,7 @@ function* changes(): Generator<Change> {
 }
 
 /** @yields one document for each member at each depth and each change */
-export function* handmade(types: readonly JudgedType[]): Generator<Document> {
+export function* handmade(types: readonly RequestType[]): Generator<Document> {
   const all = [...changes()];
   for (const type of types) {
     const places = [...objects(fromValue(complete[type]))].map(({ members }) => members.length);
@@ -194,9 +314,8 @@ function* wholes(text: string): Generator<Buffer> {
   for (const name of ['model', 'messages', 'prompt', 'stream', 'system']) {
     const escaped = `\\u00${name.charCodeAt(0).toString(16)}${name.slice(1)}`;
     for (let length = 1; length <= escaped.length; length++) {
-      yield Buffer.from(`{${JSON.stringify(escaped.slice(0, length))}:0,${text.slice(1)}`);
-      yield Buffer.from(`{"${escaped}":"other",${text.slice(1)}`);
-      yield Buffer.from(`${text.slice(0, -1)},"${escaped}":null}`);
+      yield Buffer.from(`${text.slice(0, -1)},${JSON.stringify(escaped.slice(0, length))}:0}`);
+      for (const value of ['"other"', 'null', 'true']) yield Buffer.from(`${text.slice(0, -1)},"${escaped}":${value}}`);
     }
   }
 }

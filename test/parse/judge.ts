@@ -5,11 +5,8 @@ import { join } from 'node:path';
 import type { RequestType } from '../../src/input/routes.ts';
 import { buildOnce, nameByContent, ollamaVersion, run } from '../support/ollama/cache.ts';
 
-/** The kinds of request that the judge knows how to decode. */
-export type JudgedType = Extract<RequestType, 'ollama.chat' | 'ollama.generate' | 'openai.chat'>;
-
 export interface Document {
-  readonly type: JudgedType;
+  readonly type: RequestType;
   readonly bytes: Buffer;
 }
 
@@ -44,7 +41,7 @@ interface Waiting {
 }
 
 /** Starts a judge of these types of request; it ends with `close`. */
-export async function startJudge(types: readonly JudgedType[]): Promise<Judge> {
+export async function startJudge(types: readonly RequestType[]): Promise<Judge> {
   const child = spawn(await buildJudge(), types, { stdio: ['pipe', 'pipe', 'pipe'] });
   const waiting: Waiting[] = [];
   const closed = watch(child, waiting);

@@ -8,13 +8,13 @@ import { requestTypes } from './ours.ts';
 export const regressions = join(import.meta.dirname, 'regressions');
 
 /** @throws Error for a file of a type that no route takes */
-export async function loadKept(): Promise<readonly Document[]> {
+export async function loadKept(): Promise<ReadonlyArray<Document & { readonly name: string }>> {
   const names = (await readdir(regressions)).filter((name) => name.endsWith('.body')).sort();
   return Promise.all(
     names.map(async (name) => {
       const type = requestTypes.find((one) => name.startsWith(`${one}.`));
       if (type === undefined) throw new Error(`${name} is of a type of request that no route takes.`);
-      return { type, bytes: await readFile(join(regressions, name)) };
+      return { name: name.slice(0, -'.body'.length), type, bytes: await readFile(join(regressions, name)) };
     }),
   );
 }

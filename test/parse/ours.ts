@@ -6,7 +6,7 @@ import { guardJson } from '../../src/input/guard/guard.ts';
 import { knownMembers } from '../../src/input/guard/known-members.ts';
 import { type RequestType, type Route, routes } from '../../src/input/routes.ts';
 import type { PolicyInput } from '../../src/types.ts';
-import type { Document, JudgedType } from './judge.ts';
+import type { Document } from './judge.ts';
 
 export type Ours =
   | { readonly input: PolicyInput; readonly includeUsage: boolean; readonly refused?: undefined }
@@ -17,8 +17,8 @@ for (const route of routes) {
   if (route.request !== undefined) routeOf.set(route.request, route);
 }
 
-/** Every kind of body that the judge knows. */
-export const requestTypes: readonly JudgedType[] = ['ollama.chat', 'ollama.generate', 'openai.chat'];
+/** Every kind of body that a route takes. */
+export const requestTypes: readonly RequestType[] = [...routeOf.keys()];
 
 /**
  * What the policy would be told, or the code of the refusal.

@@ -1,5 +1,5 @@
 /** Documents as clients send them, more or less: what the mutations begin with. */
-import type { JudgedType } from './judge.ts';
+import type { RequestType } from '../../src/input/routes.ts';
 import {
   argumentTexts,
   base64,
@@ -198,7 +198,91 @@ const ollamaCommon = {
   metadata: anything,
 };
 
-const makers: Readonly<Record<JudgedType, Make>> = {
+const input = oneOf(word, list(word), is('null', '[]', '[1]'));
+
+const responsesPart = oneOf(
+  object({ type: is('"input_text"', '"output_text"'), text: word }),
+  object({ type: is('"input_text"'), text: word }),
+  object({ type: is('"input_image"'), image_url: string(urls), detail: word, file_id: word }, { file_id: 10, '*': 90 }),
+);
+
+const responsesItem = oneOf(
+  object(
+    {
+      type: is('"message"'),
+      role: oneOf(is('"user"', '"assistant"', '"system"', '"developer"'), string(roles)),
+      content: oneOf(word, list(responsesPart)),
+    },
+    { type: 50 },
+  ),
+  object({
+    type: is('"function_call"'),
+    id: word,
+    call_id: word,
+    name: names,
+    arguments: oneOf(is('"{}"', '""'), string(argumentTexts)),
+  }),
+  object({ type: is('"function_call_output"'), call_id: word, output: word }),
+  object({ type: is('"reasoning"'), summary: list(object({ type: word, text: word })), encrypted_content: word }),
+);
+
+const block = oneOf(
+  object({ type: is('"text"'), text: word, citations: anything }, { citations: 5 }),
+  object({ type: is('"text"'), text: word }),
+  object({
+    type: is('"image"'),
+    source: object({ type: is('"base64"'), media_type: is('"image/png"'), data: string(base64) }),
+  }),
+  object({ type: is('"tool_use"', '"server_tool_use"'), id: word, name: names, input: oneOf(schema, anything) }),
+  object({
+    type: is('"tool_result"'),
+    tool_use_id: word,
+    content: oneOf(word, list(object({ type: is('"text"'), text: word })), anything),
+    is_error: flag,
+  }),
+  object({ type: is('"thinking"'), thinking: word, signature: word }),
+);
+
+const transfer = object(
+  {
+    model,
+    name: model,
+    stream: oneOf(flag, is('null')),
+    insecure: flag,
+    username: word,
+    password: word,
+    other: anything,
+  },
+  { model: 80, '*': 30 },
+);
+
+const remotes = [
+  'ollama.com',
+  'https://ollama.com',
+  'http://10.0.0.1:11434',
+  'example.com:80/path',
+  'HTTPS://Example.COM',
+  '/path',
+  '',
+  'http://a@b',
+  'http://a\\b',
+  '[::1]:5',
+  'ftp://x.y',
+  '://x',
+  'x://',
+  'http://[fe80::1%25en0]/',
+  'http://a%2eb',
+  'a b',
+  'http://a/../b',
+  'http://a:99999',
+  'a:b',
+  'x?y',
+  'x#y',
+  'http:///x',
+  '//x',
+];
+
+const makers: Readonly<Record<RequestType, Make>> = {
   'ollama.chat': object(
     { model, messages: list(ollamaMessage), tools, ...ollamaCommon },
     { model: 98, messages: 95, '*': 20 },
@@ -219,6 +303,179 @@ const makers: Readonly<Record<JudgedType, Make>> = {
       steps: plainInteger,
     },
     { model: 98, prompt: 90, '*': 15 },
+  ),
+  'ollama.embed': object(
+    {
+      model,
+      input,
+      keep_alive: keepAlive,
+      truncate: flag,
+      dimensions: plainInteger,
+      options,
+      prompt: word,
+      metadata: anything,
+    },
+    { model: 98, input: 90, '*': 20 },
+  ),
+  'ollama.embeddings': object(
+    { model, prompt: word, keep_alive: keepAlive, options, input, metadata: anything },
+    { model: 98, prompt: 90, '*': 20 },
+  ),
+  'ollama.show': object(
+    { model, name: model, system: word, template: word, verbose: flag, options, other: anything },
+    { model: 80, '*': 30 },
+  ),
+  'ollama.pull': transfer,
+  'ollama.push': transfer,
+  'ollama.create': object(
+    {
+      model,
+      name: model,
+      from: model,
+      remote_host: string(remotes),
+      stream: oneOf(flag, is('null')),
+      quantize: word,
+      files: object({ 'a.gguf': is('"sha256:0"') }),
+      adapters: object({ a: word }),
+      template: word,
+      license: oneOf(word, list(word)),
+      system: word,
+      parameters: options,
+      messages: list(ollamaMessage),
+      renderer: word,
+      parser: word,
+      requires: word,
+      info: object({ a: anything }),
+      quantization: word,
+    },
+    { model: 85, from: 60, '*': 20 },
+  ),
+  'ollama.copy': object({ source: model, destination: model, model: word }, { model: 10, '*': 95 }),
+  'ollama.delete': object({ model, name: model }, { model: 70, name: 40 }),
+  'ollama.alias': object(
+    { alias: model, target: model, prefix_matching: flag, model: word },
+    { alias: 95, target: 95, '*': 20 },
+  ),
+  'ollama.alias_delete': object({ alias: model, target: model }, { alias: 95, target: 10 }),
+  'openai.completion': object(
+    {
+      model,
+      prompt: word,
+      suffix: word,
+      ...streaming,
+      stream_options: object({ include_usage: flag }),
+      max_tokens: integer,
+      seed: plainInteger,
+      stop: oneOf(word, list(word), is('null')),
+      temperature: decimal,
+      frequency_penalty: decimal,
+      presence_penalty: decimal,
+      top_p: decimal,
+      logprobs: is('0', '5', 'null'),
+      _debug_render_only: flag,
+      metadata: anything,
+      system: word,
+      messages: list(openaiMessage),
+    },
+    { model: 98, prompt: 90, '*': 15 },
+  ),
+  'openai.embed': object(
+    {
+      model,
+      input,
+      dimensions: plainInteger,
+      encoding_format: is('"float"', '"BASE64"', '""'),
+      options,
+      keep_alive: keepAlive,
+    },
+    { model: 98, input: 95, '*': 20 },
+  ),
+  'openai.responses': object(
+    {
+      model,
+      input: oneOf(word, list(responsesItem), list(responsesItem)),
+      instructions: word,
+      ...streaming,
+      max_output_tokens: integer,
+      temperature: decimal,
+      top_p: decimal,
+      background: flag,
+      conversation: anything,
+      include: list(word),
+      reasoning: object({ effort: word, summary: word }),
+      text: object({
+        format: object({
+          type: is('"json_schema"', '"text"', '" json_schema"', '"JSON_SCHEMA"'),
+          name: word,
+          schema: oneOf(schema, is('null', '""', '"json"')),
+        }),
+      }),
+      truncation: is('"auto"', 'null'),
+      tools: list(
+        object(
+          { type: is('"function"'), name: names, description: word, strict: flag, parameters: schema },
+          { name: 95, '*': 60 },
+        ),
+      ),
+      metadata: anything,
+      options,
+    },
+    { model: 98, input: 95, '*': 15 },
+  ),
+  'openai.image': object(
+    {
+      model,
+      prompt: word,
+      n: plainInteger,
+      size: is('"1024x768"', '"x"'),
+      response_format: word,
+      seed: plainInteger,
+      stream: flag,
+    },
+    { model: 98, prompt: 98, '*': 20 },
+  ),
+  'openai.image_edit': object(
+    { model, prompt: word, image: string(urls), size: is('"1024x768"', '"x"'), seed: plainInteger, stream: flag },
+    { model: 98, prompt: 98, image: 98, '*': 20 },
+  ),
+  'anthropic.messages': object(
+    {
+      model,
+      max_tokens: oneOf(is('5', '1024'), is('5', '1024'), is('5', '1024'), integer),
+      messages: list(
+        object(
+          {
+            role: oneOf(is('"user"', '"assistant"'), is('"user"', '"assistant"'), string(roles)),
+            content: oneOf(word, list(block), list(block)),
+          },
+          { role: 98, content: 98 },
+        ),
+        3,
+        1,
+      ),
+      system: oneOf(word, list(object({ type: is('"text"'), text: word })), anything),
+      ...streaming,
+      temperature: decimal,
+      top_p: decimal,
+      top_k: plainInteger,
+      stop_sequences: list(word),
+      tools: list(
+        object(
+          {
+            type: is('"custom"', '"web_search_20250305"', '""', '"Web_search"'),
+            name: oneOf(names, is('"web_search"')),
+            description: word,
+            input_schema: schema,
+            max_uses: plainInteger,
+          },
+          { type: 50, name: 95, '*': 60 },
+        ),
+      ),
+      tool_choice: object({ type: word, name: word, disable_parallel_tool_use: flag }),
+      thinking: object({ type: is('"enabled"', '"disabled"'), budget_tokens: plainInteger }),
+      metadata: object({ user_id: word }),
+    },
+    { model: 98, max_tokens: 98, messages: 98, system: 40, '*': 15 },
   ),
   'openai.chat': object(
     {
@@ -254,6 +511,6 @@ const makers: Readonly<Record<JudgedType, Make>> = {
   ),
 };
 
-export function makeValid(type: JudgedType, random: Random): Node {
+export function makeValid(type: RequestType, random: Random): Node {
   return makers[type](random);
 }

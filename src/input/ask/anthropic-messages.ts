@@ -19,8 +19,8 @@ export function readAnthropicMessages(body: JsonObject): AskedPrompt {
   let imageCount = 0;
   let promptBytes = tools.toolBytes + Buffer.byteLength(system);
   for (const message of messages) {
-    if (isSystemRole(roleOf(message))) hasSystemPrompt = true;
     const content = message['content'];
+    if (isSystemRole(roleOf(message)) && isSpoken(content)) hasSystemPrompt = true;
     if (typeof content === 'string') promptBytes += Buffer.byteLength(content);
     else if (!Array.isArray(content)) return refuse('content', 'a string or an array of blocks');
     else {
@@ -61,6 +61,19 @@ export function readAnthropicMessages(body: JsonObject): AskedPrompt {
       },
     },
   };
+}
+
+/** Blocks of which nothing is left make no message (`convertMessage`), so a system prompt of such is none. */
+function isSpoken(content: unknown): boolean {
+  if (!Array.isArray(content)) return true;
+  let thinking: unknown = '';
+  for (const block of content) {
+    const { type, text, thinking: thought } = isObject(block) ? block : {};
+    if (type === 'image' || type === 'tool_use' || type === 'server_tool_use') return true;
+    if (type === 'text' && typeof text === 'string' && text !== '') return true;
+    if (type === 'thinking' && typeof thought === 'string') thinking = thought;
+  }
+  return thinking !== '';
 }
 
 /** Text, or the texts of blocks one after the other; anything else Ollama ignores. */

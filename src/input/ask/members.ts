@@ -42,6 +42,12 @@ export function objectsOf(value: unknown, name: string): readonly JsonObject[] {
   return list.every(isObject) ? list : refuse(name, 'an array of objects');
 }
 
+/** A list whose elements are text all. Ollama takes a list of numbers for bytes, as Go does: no policy would expect it. */
+export function textsOf(value: unknown, name: string): readonly string[] {
+  const list = listOf(value, name);
+  return list.every((one) => typeof one === 'string') ? list : refuse(name, 'an array of strings');
+}
+
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

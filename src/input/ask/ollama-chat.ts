@@ -1,5 +1,5 @@
 import { type AskedPrompt, estimateTokens } from './asked.ts';
-import { bytesOf, flagOf, type JsonObject, listOf, objectOf, objectsOf } from './members.ts';
+import { bytesOf, flagOf, type JsonObject, objectOf, objectsOf, textsOf } from './members.ts';
 import { readModel } from './model.ts';
 import { formatOf, metadataOf, predictLimitOf } from './options.ts';
 import { isSystemRole, roleOf, toolCallBytes, withPlainRoles } from './roles.ts';
@@ -60,7 +60,7 @@ export function measureMessages(messages: readonly JsonObject[]) {
   let bytes = 0;
   for (const message of messages) {
     if (isSystemRole(roleOf(message))) hasSystemPrompt = true;
-    images += listOf(message['images'], 'images').length;
+    images += textsOf(message['images'], 'images').length;
     bytes +=
       bytesOf(message['content'], 'content') +
       bytesOf(message['thinking'], 'thinking') +

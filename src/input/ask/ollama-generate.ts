@@ -1,5 +1,5 @@
 import { type AskedPrompt, estimateTokens } from './asked.ts';
-import { bytesOf, flagOf, type JsonObject, listOf, objectOf, textOf } from './members.ts';
+import { bytesOf, flagOf, type JsonObject, listOf, objectOf, textOf, textsOf } from './members.ts';
 import { readModel } from './model.ts';
 import { formatOf, metadataOf, predictLimitOf } from './options.ts';
 
@@ -29,7 +29,7 @@ export function readOllamaGenerate(body: JsonObject): AskedPrompt {
     hasContext: contextIds > 0,
     debug: flagOf(body['_debug_render_only'], '_debug_render_only'),
     messageCount: prompt === '' ? 0 : 1,
-    imageCount: listOf(body['images'], 'images').length,
+    imageCount: textsOf(body['images'], 'images').length,
     promptBytes,
     estimatedTokens: estimateTokens(promptBytes, contextIds),
     options,

@@ -20,18 +20,22 @@ type projection struct {
 	MessageCount int        `json:"message_count"`
 	Messages     []message  `json:"messages"`
 	Tools        []string   `json:"tools"`
-	Prompt       string     `json:"prompt"`
-	Suffix       string     `json:"suffix"`
-	System       string     `json:"system"`
-	Template     string     `json:"template"`
-	HasSystem    bool       `json:"has_system_prompt"`
-	HasTemplate  bool       `json:"has_template"`
-	HasContext   bool       `json:"has_context"`
-	Raw          bool       `json:"raw"`
-	Debug        bool       `json:"debug"`
-	Images       []string   `json:"images"`
-	ImageCount   int        `json:"image_count"`
-	Options      any        `json:"options"`
+	// Of the embedding routes.
+	Inputs []string `json:"inputs"`
+	// Where a model that is created forwards to.
+	RemoteHost  string   `json:"remote_host"`
+	Prompt      string   `json:"prompt"`
+	Suffix      string   `json:"suffix"`
+	System      string   `json:"system"`
+	Template    string   `json:"template"`
+	HasSystem   bool     `json:"has_system_prompt"`
+	HasTemplate bool     `json:"has_template"`
+	HasContext  bool     `json:"has_context"`
+	Raw         bool     `json:"raw"`
+	Debug       bool     `json:"debug"`
+	Images      []string `json:"images"`
+	ImageCount  int      `json:"image_count"`
+	Options     any      `json:"options"`
 	// Nanoseconds; absent where it is not set.
 	KeepAlive *int64 `json:"keep_alive"`
 	Format    any    `json:"format"`
@@ -110,6 +114,19 @@ func projectGenerate(req *api.GenerateRequest) (*projection, error) {
 		return nil, err
 	}
 	return p, p.addFormat(req.Format)
+}
+
+// ofModel adds what each of Ollama's own requests with a prompt has.
+func (p *projection) ofModel(name string, options map[string]any, keepAlive *api.Duration) (*projection, error) {
+	ref, err := resolve("model", name)
+	if err != nil {
+		return nil, err
+	}
+	p.Models = []modelRef{ref}
+	err = p.addOptions(options, keepAlive)
+	// Nothing is generated.
+	p.MaxTokens = 0
+	return p, err
 }
 
 func (p *projection) addMessage(m api.Message) {
