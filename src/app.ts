@@ -23,6 +23,7 @@ import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import type { Address, Config, DecisionEngine, InputNeeds, LoadedPolicy } from './types.ts';
+import { createUpstreamAgent } from './upstream/agent.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
 import { createVia } from './upstream/via.ts';
@@ -88,8 +89,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   logPolicy(log, config, prepared, loaded);
   const policy: LoadedPolicy | undefined = loaded;
 
+  const agent = createUpstreamAgent(config.upstream.baseUrl, config.upstream.tls);
   const models = createModelList({
     baseUrl: config.upstream.baseUrl,
+    agent,
     canonicalize: (name) => shortName(resolveModelName(name)),
   });
   const declaredCodes = (): ReadonlySet<string> => policy?.codes ?? new Set();
@@ -118,7 +121,13 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     },
     withoutContent,
   });
-  const upstream = createUpstream({ baseUrl: config.upstream.baseUrl, timeouts: config.timeouts });
+  const upstream = createUpstream({
+    baseUrl: config.upstream.baseUrl,
+    agent,
+    timeouts: config.timeouts,
+    onTlsError: (error) =>
+      log.error({ err: error, upstream: config.upstream.baseUrl.origin }, 'the upstream could not be reached securely'),
+  });
   const faults = createSocketFaults();
   const pipeline = createPipeline({
     config,
@@ -144,7 +153,17 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   });
 
   let closing = false;
-  const dataServer = createDataListener({ config, pipeline, record, faults });
+  const dataServer = createDataListener({
+    config,
+    pipeline,
+    record,
+    faults,
+    onHandshakeFailure(report) {
+      metrics.handshakeFailed(report.reason);
+      // Probes open a connection and close it; whatever else fails is rare where nobody means harm.
+      log[report.reason === 'closed' ? 'debug' : 'warn'](report, 'a TLS handshake failed');
+    },
+  });
   const opsServer = createOpsListener({
     metrics() {
       batch.drain();

@@ -79,6 +79,7 @@ export const errorTable = {
   upstream_unreachable: { status: 502, message: 'Cannot reach Ollama. Is it running?' },
   upstream_reset: { status: 502, message: 'Ollama closed the connection before it answered.' },
   upstream_invalid: { status: 502, message: 'Ollama gave an answer that is not well-formed HTTP.' },
+  upstream_tls: { status: 502, message: 'The connection to Ollama could not be secured. See the log.' },
   upstream_timeout: { status: 504, message: 'Ollama did not answer in time.' },
   upstream_died: { status: 502, message: 'Ollama stopped in the middle of its answer.' },
   upstream_idle: { status: 504, message: 'Ollama paused for too long in the middle of its answer.' },

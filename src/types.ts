@@ -314,6 +314,35 @@ export interface OllamaKeyConfig {
   readonly clockToleranceMs: number;
 }
 
+/** `cert`: the own certificate and those that signed it; `key`: its private key; `ca`: who may vouch for the peer. */
+export type TlsPart = 'cert' | 'key' | 'ca';
+
+/** PEM that was checked; a part that is not configured is undefined. */
+export interface TlsMaterial extends Readonly<Record<TlsPart, Buffer | undefined>> {
+  /** Of the own certificate, for people. */
+  readonly subject: string | undefined;
+  /** When the own certificate expires, Unix time. */
+  readonly expiresMs: number | undefined;
+}
+
+/** Where the parts come from, absolute paths, so that they can be read again. */
+export type TlsFiles = Readonly<Record<TlsPart, string | undefined>>;
+
+export interface ListenTls {
+  readonly files: TlsFiles;
+  readonly material: TlsMaterial;
+  /** Whether a caller must present a certificate; undefined where none is asked for. */
+  readonly clientAuth: 'require' | 'request' | undefined;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+}
+
+export interface UpstreamTls {
+  readonly files: TlsFiles;
+  readonly material: TlsMaterial;
+  /** The name that the upstream's certificate must have, in the place of the URL's host. */
+  readonly serverName: string | undefined;
+}
+
 /** The whole configuration, checked and converted: durations in ms, sizes in bytes, keys as KeyObjects. */
 export interface Config {
   readonly listen: {
@@ -321,8 +350,14 @@ export interface Config {
     readonly ops: Address;
     /** Names allowed in `Host` beside addresses and `localhost`, where anonymous is configured. */
     readonly hosts: readonly string[];
+    /** Absent: the data listener speaks plain HTTP. */
+    readonly tls?: ListenTls | undefined;
   };
-  readonly upstream: { readonly baseUrl: URL };
+  readonly upstream: {
+    readonly baseUrl: URL;
+    /** How the upstream is known and what is presented to it, for https; absent: the authorities that Node trusts. */
+    readonly tls?: UpstreamTls | undefined;
+  };
   /** Origins of web pages that may call, as browsers write them. */
   readonly cors: { readonly origins: readonly string[] };
   /** Without a trailing slash, each beginning with one. */

@@ -10,6 +10,7 @@ import type { Command } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
 import type { Config } from '../types.ts';
+import { createUpstreamAgent } from '../upstream/agent.ts';
 import { readModelNames } from '../upstream/model-list.ts';
 import { createPracticeUpstream, PRACTICE_HEADER } from '../upstream/practice/server.ts';
 import { addConfigOptions, type CliDeps, type ConfigOptions, readConfig } from './config-options.ts';
@@ -37,7 +38,7 @@ export function registerQuickstart(program: Command, deps: CliDeps): void {
 
 async function quickstart(options: ConfigOptions, environment: Environment): Promise<void> {
   const configured = await configure(options, environment);
-  const model = await findModel(configured.upstream.baseUrl);
+  const model = await findModel(configured.upstream);
   const practice = model === undefined ? await createPracticeUpstream({}) : undefined;
   const config: Config = practice === undefined ? configured : { ...configured, upstream: { baseUrl: practice.url } };
   const { app, log } = await runApp(config, {
@@ -53,7 +54,7 @@ async function quickstart(options: ConfigOptions, environment: Environment): Pro
   log.flush();
   process.stderr.write(
     describe({
-      data: `http://${app.data.host}:${app.data.port}`,
+      data: `${config.listen.tls === undefined ? 'http' : 'https'}://${app.data.host}:${app.data.port}`,
       ops: `http://${app.ops.host}:${app.ops.port}`,
       upstream: practice === undefined ? config.upstream.baseUrl.origin : 'practice upstream (no Ollama answers here)',
       policy: config.policy.path,
@@ -86,11 +87,14 @@ function makeToken(config: Config): string {
 }
 
 /** @returns the name of a model that this Ollama has, `undefined` where none answers */
-async function findModel(baseUrl: URL): Promise<string | undefined> {
+async function findModel({ baseUrl, tls }: Config['upstream']): Promise<string | undefined> {
+  const agent = createUpstreamAgent(baseUrl, tls);
   try {
-    return (await readModelNames(baseUrl, 1000)).find(isSafeAndLocal) ?? 'llama3.2';
+    return (await readModelNames(baseUrl, 1000, agent)).find(isSafeAndLocal) ?? 'llama3.2';
   } catch {
     return undefined;
+  } finally {
+    agent.close();
   }
 }
 

@@ -10,6 +10,7 @@ import { memberAt } from './members.ts';
 import { addressOf, defaultUpstream, isSameAddress, parseOllamaHost } from './ollama-host.ts';
 import { configSchema } from './schema.ts';
 import { type ConfigSources, type MergedSources, mergeSources } from './sources.ts';
+import { type LoadedTls, listenTlsFiles, loadTls, type TlsMembers, upstreamTlsFiles } from './tls.ts';
 import { parseBaseUrl, UnitError } from './units.ts';
 
 export type { ConfigSources, Flag } from './sources.ts';
@@ -46,6 +47,13 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     return undefined;
   };
 
+  const loadTlsOf = (path: Path, names: TlsMembers): LoadedTls | undefined =>
+    loadTls(valueAt(layers.tree, path), names, {
+      readFile: sources.readFile,
+      directory: (member) => directoryOf(sources, merged, [...path, member]),
+      report: (member, text) => report([...path, member], text),
+    });
+
   const { shape } = configSchema;
   for (const name of Object.keys(isMap(layers.tree) ? layers.tree : {})) {
     if (!Object.hasOwn(shape, name)) report([name], describeUnknown([name]));
@@ -62,6 +70,8 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const log = check('log', shape.log);
 
   const keys = loadKeys(sources, merged, report);
+  const listenTls = loadTlsOf(['listen', 'tls'], listenTlsFiles);
+  const upstreamTls = loadTlsOf(['upstream', 'tls'], upstreamTlsFiles);
   if (
     identity !== undefined &&
     identity.jwt.length + identity.ollamaKeys.length === 0 &&
@@ -85,6 +95,10 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     }
   }
 
+  if (base !== undefined && upstream?.tls !== undefined && base.url.protocol !== 'https:') {
+    report(['upstream', 'tls'], 'needs an upstream whose URL begins with https://');
+  }
+
   if (!(listen && base && cors && prefixes && policy && identity && timeouts && limits && audit && log))
     return undefined;
   const jwt = identity.jwt.flatMap((entry, index) => {
@@ -93,8 +107,8 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   });
   reportTwins(jwt, report);
   return {
-    listen,
-    upstream: { baseUrl: base.url },
+    listen: { ...listen, tls: listen.tls && listenTls && { ...listen.tls, ...listenTls } },
+    upstream: { baseUrl: base.url, tls: upstream?.tls && upstreamTls && { ...upstream.tls, ...upstreamTls } },
     cors,
     prefixes,
     policy: { ...policy, path: resolve(directoryOf(sources, merged, ['policy', 'path']), policy.path) },

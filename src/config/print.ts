@@ -1,5 +1,5 @@
 import { Document, isMap, Scalar } from 'yaml';
-import type { Config, JwtConfig, OllamaKeyConfig } from '../types.ts';
+import type { Config, JwtConfig, ListenTls, OllamaKeyConfig, UpstreamTls } from '../types.ts';
 
 /**
  * The configuration as YAML that gives the same configuration when it is loaded. A secret is never in it: there stands
@@ -8,8 +8,16 @@ import type { Config, JwtConfig, OllamaKeyConfig } from '../types.ts';
 export function printConfig(config: Config): string {
   const { listen, upstream, policy, identity, timeouts, limits } = config;
   const document = new Document({
-    listen: { data: printAddress(listen.data), ops: printAddress(listen.ops), hosts: listen.hosts },
-    upstream: { base_url: upstream.baseUrl.href.replace(/\/$/, '') },
+    listen: {
+      data: printAddress(listen.data),
+      ops: printAddress(listen.ops),
+      hosts: listen.hosts,
+      ...(listen.tls && { tls: printListenTls(listen.tls) }),
+    },
+    upstream: {
+      base_url: upstream.baseUrl.href.replace(/\/$/, ''),
+      ...(upstream.tls && { tls: printUpstreamTls(upstream.tls) }),
+    },
     cors: { origins: config.cors.origins },
     prefixes: config.prefixes,
     policy: {
@@ -43,11 +51,34 @@ export function printConfig(config: Config): string {
     audit: { stdout: config.audit.stdout },
     log: { level: config.log.level },
   });
+  for (const section of ['listen', 'upstream'] as const) {
+    const node = document.getIn([section, 'tls']);
+    const { subject, expiresMs } = config[section].tls?.material ?? {};
+    if (isMap(node) && subject !== undefined && expiresMs !== undefined)
+      node.commentBefore = ` certificate of ${subject}, until ${new Date(expiresMs).toISOString()}; private key: ***`;
+  }
   for (const [index, entry] of identity.jwt.entries()) {
     const node = document.getIn(['identity', 'jwt', index]);
     if (isMap(node)) node.commentBefore = ` ${describeKey(entry)}`;
   }
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+function printListenTls({ files, clientAuth, minVersion }: ListenTls): Record<string, unknown> {
+  return {
+    cert_file: files.cert,
+    key_file: files.key,
+    ...(files.ca !== undefined && { client_ca_file: files.ca, client_auth: clientAuth }),
+    min_version: minVersion,
+  };
+}
+
+function printUpstreamTls({ files, serverName }: UpstreamTls): Record<string, unknown> {
+  return {
+    ...(files.ca !== undefined && { ca_file: files.ca }),
+    ...(files.cert !== undefined && { cert_file: files.cert, key_file: files.key }),
+    ...(serverName !== undefined && { server_name: serverName }),
+  };
 }
 
 function printKey(entry: JwtConfig): Record<string, unknown> {

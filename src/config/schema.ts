@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { address, duration, name, parsed, size } from './fields.ts';
 import { identity } from './identity-schema.ts';
 import { parseOrigin } from './origin.ts';
+import { listenTls, upstreamTls } from './tls-schema.ts';
 import { isHostName, parseBaseUrl, quote, UnitError } from './units.ts';
 
 /** JavaScript can't hold a string of more than 512 MiB, and a body is one for a moment. */
@@ -21,6 +22,7 @@ const listen = z
       )
       .default([])
       .describe('Names allowed in Host, beside addresses and localhost, where anonymous callers are.'),
+    tls: listenTls.optional(),
   })
   .prefault({});
 
@@ -29,9 +31,10 @@ const upstream = z
     base_url: parsed((value) => parseBaseUrl(String(value)), 'a URL such as http://127.0.0.1:11434')
       .optional()
       .describe('Where Ollama answers. Default: OLLAMA_BASE_URL, else OLLAMA_HOST, else http://127.0.0.1:11434.'),
+    tls: upstreamTls.optional(),
   })
   .prefault({})
-  .transform((value) => ({ baseUrl: value.base_url }));
+  .transform((value) => ({ baseUrl: value.base_url, tls: value.tls }));
 
 const cors = z
   .strictObject({

@@ -3,7 +3,7 @@
  * HTTP's parser gave up on it, is answered and recorded here.
  */
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 import express from 'express';
@@ -14,12 +14,17 @@ import type { Config } from '../types.ts';
 import { answerError, serializeAnswer } from './answer.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { SocketFaults } from './socket-faults.ts';
+import { createTlsServer, type HandshakeReport } from './tls-server.ts';
+
+/** Where the headers have no time limit. */
+const longestHandshakeMs = 10_000;
 
 export interface DataListenerOptions {
   readonly config: Config;
   readonly pipeline: Pipeline;
   readonly record: Recorder;
   readonly faults: SocketFaults;
+  readonly onHandshakeFailure: (report: HandshakeReport) => void;
 }
 
 export function createDataListener(options: DataListenerOptions): Server {
@@ -29,7 +34,7 @@ export function createDataListener(options: DataListenerOptions): Server {
   app.disable('etag');
   app.use((request, response) => pipeline.handle(request, response));
 
-  const server = createServer({
+  const http: ServerOptions = {
     maxHeaderSize: config.limits.headers,
     headersTimeout: config.timeouts.headers,
     // The body has a time of its own (timeouts.body), counted where it is read.
@@ -39,7 +44,13 @@ export function createDataListener(options: DataListenerOptions): Server {
     requireHostHeader: false,
     // Two lengths, folded headers and the like are for no reader to guess at.
     insecureHTTPParser: false,
-  });
+  };
+  const { tls } = config.listen;
+  const handshakeTimeout = config.timeouts.headers > 0 ? config.timeouts.headers : longestHandshakeMs;
+  const server: Server =
+    tls === undefined
+      ? createServer(http)
+      : createTlsServer(http, { tls, handshakeTimeout, onHandshakeFailure: options.onHandshakeFailure });
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     if (faults.isOver(request.socket)) return;
     // Express gives up on targets that it can't parse; the pipeline refuses those as well, with a record.

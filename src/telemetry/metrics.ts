@@ -25,6 +25,8 @@ export interface Metrics {
   observe(event: AuditEvent, measures: Measures): void;
   auditFailed(): void;
   policyReloaded(result: 'success' | 'failure'): void;
+  /** @param reason of a fixed set */
+  handshakeFailed(reason: string): void;
 }
 
 const other = 'other';
@@ -94,6 +96,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ['result'],
     registers,
   });
+  const handshakeFailures = new Counter({
+    name: 'opallama_tls_handshake_failures_total',
+    help: 'Connections to the data listener that ended before they were secured.',
+    labelNames: ['reason'],
+    registers,
+  });
   new Gauge({
     name: 'opallama_policy_loaded_revision_info',
     help: '1 for the revision that decides.',
@@ -138,6 +146,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registry,
     auditFailed: () => auditFailures.inc(),
     policyReloaded: (result) => reloads.inc({ result }),
+    handshakeFailed: (reason) => handshakeFailures.inc({ reason }),
     observe(event, measures) {
       requests.inc({
         api: event.api,

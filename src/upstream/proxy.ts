@@ -2,17 +2,20 @@
  * The way to Ollama, by http-proxy-middleware (facts about it: design, upstream). One instance serves all requests; what
  * differs between them rides on the request object.
  */
-import { Agent, type ClientRequest, type IncomingMessage } from 'node:http';
-import { Agent as TlsAgent } from 'node:https';
+import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 
 import { createProxyMiddleware, type Plugin } from 'http-proxy-middleware';
 
 import { type ErrorCode, RequestError } from '../errors.ts';
+import type { UpstreamAgent } from './agent.ts';
 import { isAnswerable } from './answerable.ts';
 import { ExchangeRequest, ExchangeResponse, type Observer, type UpstreamRequest } from './exchange.ts';
 
 export interface UpstreamOptions {
   readonly baseUrl: URL;
+  readonly agent: UpstreamAgent;
+  /** The upstream could not be verified, or did not take us; the caller is told no more than that. */
+  readonly onTlsError?: (error: unknown) => void;
   /** ms; 0 for none. */
   readonly timeouts: { readonly connect: number; readonly firstByte: number };
 }
@@ -42,21 +45,18 @@ class TimeoutError extends Error {
 }
 
 export function createUpstream(options: UpstreamOptions): Upstream {
-  const { baseUrl, timeouts } = options;
+  const { baseUrl } = options;
   const id = baseUrl.origin;
   const pathPrefix = baseUrl.pathname.replace(/\/$/, '');
-  // The middleware's own agent holds 256 sockets; the 257th stream would wait in silence.
-  const AgentOfScheme = baseUrl.protocol === 'https:' ? TlsAgent : Agent;
   const target = { protocol: baseUrl.protocol, hostname: baseUrl.hostname, host: baseUrl.host, port: baseUrl.port };
-  const agent = new AgentOfScheme({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 256 });
 
   const proxy = createProxyMiddleware<ExchangeRequest & IncomingMessage>({
     target,
-    agent,
+    agent: options.agent.current(),
     selfHandleResponse: true,
     // With any other filter the middleware would parse each request's url as a whole.
     pathFilter: () => true,
-    router: prepareAttempt(target),
+    router: prepareAttempt(target, options.agent.current),
     // The default plugins log each request and answer errors with the host's name.
     ejectPlugins: true,
     plugins: [observe],
@@ -66,11 +66,11 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     id,
     host: baseUrl.host,
     send(request) {
-      const attempt = new Attempt(id, timeouts);
+      const attempt = new Attempt(id, options);
       handOver(new ExchangeRequest(request, pathPrefix + request.path, attempt), attempt.response);
       return attempt;
     },
-    close: () => agent.destroy(),
+    close: options.agent.close,
   };
 
   function handOver(request: ExchangeRequest, response: ExchangeResponse): void {
@@ -80,10 +80,13 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 }
 
 /** Called before each attempt with its own copy of the options: the judged bytes go out by one `end`, cheaper than any stream. */
-function prepareAttempt<Target>(target: Target) {
+function prepareAttempt<Target>(target: Target, agent: () => Agent) {
   return (request: ExchangeRequest, _response: unknown, attempt: object): Target => {
     request.url = request.path;
-    Object.assign(attempt, { buffer: { pipe: (outgoing: ClientRequest) => outgoing.end(request.body) } });
+    Object.assign(attempt, {
+      agent: agent(),
+      buffer: { pipe: (outgoing: ClientRequest) => outgoing.end(request.body) },
+    });
     return target;
   };
 }
@@ -105,14 +108,16 @@ class Attempt implements Exchange, Observer {
   readonly response = new ExchangeResponse();
   readonly #id: string;
   readonly #timeouts: UpstreamOptions['timeouts'];
+  readonly #onTlsError: UpstreamOptions['onTlsError'];
   #resolve: (answer: IncomingMessage) => void;
   #reject: (error: RequestError) => void;
   #timer: NodeJS.Timeout | undefined;
   #settled = false;
 
-  constructor(id: string, timeouts: UpstreamOptions['timeouts']) {
+  constructor(id: string, { timeouts, onTlsError }: UpstreamOptions) {
     this.#id = id;
     this.#timeouts = timeouts;
+    this.#onTlsError = onTlsError;
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     this.answer = promise;
     this.#resolve = resolve;
@@ -135,7 +140,9 @@ class Attempt implements Exchange, Observer {
       return;
     }
     this.#startTimer(outgoing, this.#timeouts.connect, 'upstream_unreachable');
-    outgoing.socket.once('connect', () => this.#startTimer(outgoing, this.#timeouts.firstByte, 'upstream_timeout'));
+    // Over TLS the connection is there once it is secured.
+    const connected = 'encrypted' in outgoing.socket ? 'secureConnect' : 'connect';
+    outgoing.socket.once(connected, () => this.#startTimer(outgoing, this.#timeouts.firstByte, 'upstream_timeout'));
   }
 
   onAnswer(answer: IncomingMessage): void {
@@ -150,8 +157,12 @@ class Attempt implements Exchange, Observer {
   /** Bound, because the middleware calls it as its `next`; without an error that means nothing here. */
   readonly onError = (error: unknown): void => {
     if (error === undefined) return;
+    // One failure can be told twice; the promise takes the first.
+    const told = this.#settled;
     this.#settle();
-    this.#fail(describeFailure(error, this.#id));
+    const failure = describeFailure(error, this.#id);
+    if (failure.code === 'upstream_tls' && !told) this.#onTlsError?.(error);
+    this.#fail(failure);
   };
 
   abandon(): void {
@@ -189,5 +200,17 @@ function classify(code: string): ErrorCode {
   if (code === 'upstream_timeout' || code === 'upstream_unreachable') return code;
   // The connection was there and ended, or what came over it was not HTTP.
   if (code === 'ECONNRESET' || code === 'EPIPE') return 'upstream_reset';
+  if (isTlsCode(code)) return 'upstream_tls';
   return code.startsWith('HPE_') ? 'upstream_invalid' : 'upstream_unreachable';
+}
+
+/**
+ * Codes of Node's and OpenSSL's for a connection that cannot be secured: theirs of the protocol, and the names of
+ * OpenSSL's verification results (`X509_V_ERR_...`), which have no prefix of their own.
+ */
+function isTlsCode(code: string): boolean {
+  return (
+    /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_)/.test(code) ||
+    ['EPROTO', 'INVALID_CA', 'INVALID_PURPOSE', 'PATH_LENGTH_EXCEEDED', 'HOSTNAME_MISMATCH'].includes(code)
+  );
 }

@@ -9,6 +9,7 @@ import { createPipeline, type PipelineParts } from '../../src/http/pipeline.ts';
 import { createSocketFaults } from '../../src/http/socket-faults.ts';
 import { createBodyBudget } from '../../src/input/body.ts';
 import type { AuditEvent, Config } from '../../src/types.ts';
+import { createUpstreamAgent } from '../../src/upstream/agent.ts';
 import { createUpstream } from '../../src/upstream/proxy.ts';
 import { createVia } from '../../src/upstream/via.ts';
 
@@ -29,7 +30,11 @@ const config: Config = {
 async function startPipeline(t: TestContext, broken: Partial<PipelineParts>) {
   const events: AuditEvent[] = [];
   const told: unknown[] = [];
-  const upstream = createUpstream({ baseUrl: config.upstream.baseUrl, timeouts: config.timeouts });
+  const upstream = createUpstream({
+    baseUrl: config.upstream.baseUrl,
+    agent: createUpstreamAgent(config.upstream.baseUrl, undefined),
+    timeouts: config.timeouts,
+  });
   const pipeline = createPipeline({
     config,
     identify: () => ({

@@ -47,6 +47,8 @@ export interface TestSidecarOptions {
   readonly anonymousRoles?: readonly string[];
   readonly timeouts?: Partial<Config['timeouts']>;
   readonly limits?: Partial<Config['limits']>;
+  readonly tls?: Config['listen']['tls'];
+  readonly upstreamTls?: Config['upstream']['tls'];
 }
 
 export async function startTestSidecar(options: TestSidecarOptions): Promise<TestSidecar> {
@@ -54,8 +56,8 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
   const directory = options.policy && writePolicy(options.policy);
   const free = { host: '127.0.0.1', port: 0 };
   const config: Config = {
-    listen: { data: free, ops: free, hosts: [] },
-    upstream: { baseUrl: new URL(options.upstream) },
+    listen: { data: free, ops: free, hosts: [], tls: options.tls },
+    upstream: { baseUrl: new URL(options.upstream), tls: options.upstreamTls },
     cors: { origins: options.origins ?? [] },
     prefixes: ['/api/v1/ollama', '/ollama'],
     policy: {
@@ -87,7 +89,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
   return {
     app,
     port: app.data.port,
-    url: `http://127.0.0.1:${app.data.port}`,
+    url: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${app.data.port}`,
     opsUrl,
     events,
     token: (claims) => mintToken(key, { subject: 'alice', roles: ['developer'], expiresInS: 60, ...claims }),

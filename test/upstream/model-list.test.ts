@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { resolveModelName, shortName } from '../../src/input/model-name.ts';
+import { createUpstreamAgent } from '../../src/upstream/agent.ts';
 import { createModelList } from '../../src/upstream/model-list.ts';
 import { eventually, startStandIn } from './stand-in.ts';
 
 const canonicalize = (name: string) => shortName(resolveModelName(name));
+
+const at = (url: string) => ({ baseUrl: new URL(url), agent: createUpstreamAgent(new URL(url), undefined) });
 
 function answerOf(json: unknown): string {
   const body = typeof json === 'string' ? json : JSON.stringify(json);
@@ -14,7 +17,7 @@ function answerOf(json: unknown): string {
 
 async function listFrom(t: Parameters<typeof startStandIn>[0], answer: string, now?: () => number) {
   const standIn = await startStandIn(t, (socket) => socket.end(answer));
-  return { standIn, list: createModelList({ baseUrl: new URL(standIn.url), canonicalize, ...(now && { now }) }) };
+  return { standIn, list: createModelList({ ...at(standIn.url), canonicalize, ...(now && { now }) }) };
 }
 
 test('listed models are known by their short names, others are not', async (t) => {
@@ -32,7 +35,7 @@ test('listed models are known by their short names, others are not', async (t) =
 
 test('a path of the base URL stands before the list as well', async (t) => {
   const standIn = await startStandIn(t, (socket) => socket.end(answerOf({ models: [] })));
-  await createModelList({ baseUrl: new URL(`${standIn.url}/ollama/`), canonicalize }).refresh();
+  await createModelList({ ...at(`${standIn.url}/ollama/`), canonicalize }).refresh();
   assert.match(standIn.received[0] ?? '', /^GET \/ollama\/api\/tags HTTP/);
 });
 
@@ -40,7 +43,7 @@ test('a name that is not known has the list read again, but not more often than 
   let now = 0;
   let models: unknown[] = [];
   const standIn = await startStandIn(t, (socket) => socket.end(answerOf({ models })));
-  const list = createModelList({ baseUrl: new URL(standIn.url), canonicalize, now: () => now });
+  const list = createModelList({ ...at(standIn.url), canonicalize, now: () => now });
   await list.refresh();
   models = [{ name: 'new' }];
   for (let i = 0; i < 100; i += 1) assert.equal(list.has('new'), false);
@@ -67,7 +70,7 @@ test('what is no list, or no model, leaves the names unknown and throws nothing'
     await list.refresh();
     assert.equal(list.has('x'), false);
   }
-  const nobody = createModelList({ baseUrl: new URL('http://127.0.0.1:1'), canonicalize });
+  const nobody = createModelList({ ...at('http://127.0.0.1:1'), canonicalize });
   await nobody.refresh();
   assert.equal(nobody.has('x'), false);
 });

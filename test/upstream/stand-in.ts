@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import net from 'node:net';
 import { RequestError } from '../../src/errors.ts';
+import { createUpstreamAgent } from '../../src/upstream/agent.ts';
 import { createUpstream, type Exchange, type Upstream } from '../../src/upstream/proxy.ts';
 
 interface Cleaner {
@@ -49,7 +50,11 @@ export function createTestUpstream(
   url: string,
   timeouts: { connect?: number; firstByte?: number } = {},
 ): Upstream {
-  const upstream = createUpstream({ baseUrl: new URL(url), timeouts: { connect: 1000, firstByte: 5000, ...timeouts } });
+  const upstream = createUpstream({
+    baseUrl: new URL(url),
+    agent: createUpstreamAgent(new URL(url), undefined),
+    timeouts: { connect: 1000, firstByte: 5000, ...timeouts },
+  });
   t.after(() => upstream.close());
   return upstream;
 }

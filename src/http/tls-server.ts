@@ -1,0 +1,74 @@
+/** The data listener's server over TLS: HTTP/1.1 and nothing else, so that both ways of reaching it are one pipeline. */
+import { constants } from 'node:crypto';
+import { createServer, type Server, type ServerOptions } from 'node:https';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
+
+import type { ListenTls, TlsMaterial } from '../types.ts';
+
+/** Why no connection came about; a label of metrics. */
+export type HandshakeFailure =
+  | 'client_certificate'
+  | 'certificate_refused'
+  | 'plain_http'
+  | 'timeout'
+  | 'closed'
+  | 'protocol';
+
+export interface HandshakeReport {
+  readonly reason: HandshakeFailure;
+  /** OpenSSL's or Node's code. */
+  readonly code: string;
+  readonly ip: string | undefined;
+}
+
+export interface TlsServerOptions {
+  readonly tls: ListenTls;
+  /** ms */
+  readonly handshakeTimeout: number;
+  /** No request came about, so there is nothing to record. */
+  readonly onHandshakeFailure: (report: HandshakeReport) => void;
+}
+
+export function createTlsServer(http: ServerOptions, options: TlsServerOptions): Server {
+  const { tls } = options;
+  const server = createServer({
+    ...http,
+    ...secureContextOf(tls, tls.material),
+    ALPNProtocols: ['http/1.1'],
+    handshakeTimeout: options.handshakeTimeout,
+    requestCert: tls.clientAuth !== undefined,
+    // Where certificates are only requested, one that does not verify is refused behind HTTP, where that is recorded.
+    rejectUnauthorized: tls.clientAuth === 'require',
+  });
+  server.on('tlsClientError', (error: Error & { readonly code?: string }, socket: TLSSocket) => {
+    const verifyError: unknown = Reflect.get(socket, 'authorizationError');
+    const code = typeof verifyError === 'string' ? verifyError : (error.code ?? 'unknown');
+    const reason = typeof verifyError === 'string' ? 'client_certificate' : classify(code);
+    options.onHandshakeFailure({ reason, code, ip: socket.remoteAddress });
+  });
+  return server;
+}
+
+/** For `createServer` and, after a reload, for `setSecureContext`, which forgets what it is not told again. */
+export function secureContextOf(tls: ListenTls, material: TlsMaterial): SecureContextOptions {
+  const { cert, key, ca } = material;
+  return {
+    ...(cert && { cert }),
+    ...(key && { key }),
+    ...(ca && { ca }),
+    minVersion: tls.minVersion,
+    // A resumed session is not verified again: it would outlive the certificate or the authority that it began with.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (ca === undefined ? 0 : constants.SSL_OP_NO_TICKET),
+  };
+}
+
+function classify(code: string): HandshakeFailure {
+  if (code === 'ERR_SSL_HTTP_REQUEST') return 'plain_http';
+  if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return 'timeout';
+  if (code === 'ECONNRESET' || code === 'EPIPE') return 'closed';
+  if (code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE') return 'client_certificate';
+  // An alert of the peer's about a certificate is about ours.
+  return /ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERTIFICATE)/.test(code)
+    ? 'certificate_refused'
+    : 'protocol';
+}
