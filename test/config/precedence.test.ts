@@ -8,6 +8,7 @@ test('without anything but who may enter, every default of the design stands', (
     data: { host: '0.0.0.0', port: 8080 },
     ops: { host: '0.0.0.0', port: 9464 },
     hosts: [],
+    tls: undefined,
   });
   assert.equal(config.upstream.baseUrl.href, 'http://127.0.0.1:11434/');
   assert.deepEqual(config.prefixes, ['/api/v1/ollama', '/ollama']);

@@ -1,6 +1,6 @@
 /**
  * Certificates made at test time, X.509 v3 in DER by RFC 5280: Node signs, and these few lines write what is signed. See
- * docs/decisions/014-certificates-in-tests.md.
+ * docs/decisions/017-certificates-in-tests.md.
  */
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 
