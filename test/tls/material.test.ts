@@ -88,7 +88,7 @@ upstream: { base_url: http://ollama.example, tls: { cert_file: tls.crt, ca_file:
       yaml: `${guests}listen: { tls: { cert_file: tls.crt, key_file: tls.key, client_auth: request } }`,
       files,
     }),
-    ['opallama.yaml:2:58: listen.tls.client_auth: needs client_ca_file, by which certificates of callers are verified'],
+    ['opallama.yaml:2:57: listen.tls.client_auth: needs client_ca_file, by which certificates of callers are verified'],
   );
   assert.deepEqual(faultsOf({ yaml: `${guests}upstream: { tls: { cert_file: tls.crt } }`, files }), [
     'opallama.yaml:2:20: upstream.tls.cert_file: needs key_file, the private key of the certificate',
