@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { RequestError } from '../../src/errors.ts';
 import { guardJson } from '../../src/input/guard/guard.ts';
 import { knownMembers, type Shape } from '../../src/input/guard/known-members.ts';
 import { locateMember } from '../../src/input/guard/locate.ts';
@@ -106,6 +107,51 @@ test('a document that is damaged passes only if it is still JSON without duplica
     if (code === undefined) passed++;
   }
   assert.ok(passed > 100, `${passed} damaged documents passed`);
+});
+
+test('small and large bodies are read alike', () => {
+  const random = createRandom(seed + 4);
+  const read = (bytes: Buffer) => {
+    try {
+      return toNaive(guardJson(bytes, free).value);
+    } catch (error) {
+      return error instanceof RequestError ? error.code : error;
+    }
+  };
+  for (let round = 0; round < 4000; round++) {
+    const bytes = Buffer.from(write(random, 0).text);
+    if (random(2) === 0)
+      bytes[random(bytes.length)] = pick([0x22, 0x5c, 0x3a, 0x2c, 0x7b, 0x7d, 0x0a, 0xff, 0x31], random);
+    // What pads stands before and behind, so that windows begin elsewhere too; it means nothing to any reader.
+    const padded = Buffer.concat([Buffer.alloc(random(5000), ' '), bytes, Buffer.alloc(5000, '\n')]);
+    assert.deepEqual(read(padded), read(bytes), `seed ${seed}, round ${round}: ${bytes}`);
+  }
+});
+
+test('no member passes twice, however it is spelled and whatever the second one says', () => {
+  // Ollama: null leaves strings and booleans standing and resets pointers and maps; arrays and maps merge.
+  const values = ['null', '1', 'true', '"x"', '[]', '[{}]', '{}', '{"a":1}', '[{"a":null}]'];
+  const random = createRandom(seed + 5);
+  for (const shape of Object.values(knownMembers)) {
+    for (const [path, name] of structMembers(shape)) {
+      const spell = () => writeKey(name, random);
+      const inside = `{${spell()}:${pick(values, random)},"between":1,${spell()}:${pick(values, random)}}`;
+      assert.equal(codeOf(() => guardJson(Buffer.from(path(inside)), shape)) !== undefined, true, path(inside));
+    }
+  }
+  // In maps and free values too.
+  for (const name of ['options', 'format', 'metadata', 'unknown', 'template']) {
+    for (const first of values) {
+      for (const second of values) {
+        const body = `{"${name}":{"deep":[{"a":${first},"\\u0061":${second}}]}}`;
+        assert.equal(
+          codeOf(() => guardJson(Buffer.from(body), free)),
+          'duplicate_member',
+          body,
+        );
+      }
+    }
+  }
 });
 
 test('every member is located where it stands', () => {
