@@ -37,8 +37,15 @@ export function createTlsServer(http: ServerOptions, options: TlsServerOptions):
     ALPNProtocols: ['http/1.1'],
     handshakeTimeout: options.handshakeTimeout,
     requestCert: tls.clientAuth !== undefined,
-    // Where certificates are only requested, one that does not verify is refused behind HTTP, where that is recorded.
+    // It would also refuse who presents none.
     rejectUnauthorized: tls.clientAuth === 'require',
+  });
+  // Before HTTP hears of the connection: a certificate that is there and wrong is never the same as none.
+  server.prependListener('secureConnection', (socket) => {
+    if (tls.clientAuth !== 'request' || socket.authorized || socket.getPeerX509Certificate() === undefined) return;
+    const code = String(socket.authorizationError);
+    options.onHandshakeFailure({ reason: 'client_certificate', code, ip: socket.remoteAddress });
+    socket.destroy();
   });
   server.on('tlsClientError', (error: Error & { readonly code?: string }, socket: TLSSocket) => {
     const verifyError: unknown = Reflect.get(socket, 'authorizationError');

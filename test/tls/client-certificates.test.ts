@@ -1,0 +1,69 @@
+/** Certificates of callers: who has none, or one that does not verify, never gets as far as HTTP. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { RequestListener } from 'node:http';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { createTlsServer, type HandshakeReport } from '../../src/http/tls-server.ts';
+import { issue, issueAuthority } from '../support/certificates.ts';
+import { call, listenTlsOf } from '../support/tls.ts';
+
+const authority = issueAuthority('Test authority');
+const other = issueAuthority('Another authority');
+const server = issue({ name: { CN: 'sidecar' }, issuer: authority, ips: ['127.0.0.1'] });
+const good = issue({ name: { CN: 'caller' }, issuer: authority });
+const wrong = issue({ name: { CN: 'caller' }, issuer: other });
+const expired = issue({ name: { CN: 'caller' }, issuer: authority, to: new Date(Date.now() - 1000) });
+const ca = authority.cert;
+
+async function start(t: TestContext, clientAuth: 'require' | 'request') {
+  const reports: HandshakeReport[] = [];
+  let requests = 0;
+  const tls = listenTlsOf({ own: server, ca: authority }, { clientAuth });
+  const listener = createTlsServer(
+    {},
+    { tls, handshakeTimeout: 1000, onHandshakeFailure: (report) => reports.push(report) },
+  );
+  const answer: RequestListener = (_request, response) => {
+    requests += 1;
+    response.end('ok');
+  };
+  listener.on('request', answer);
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  t.after(() => {
+    listener.closeAllConnections();
+    listener.close();
+  });
+  const address = listener.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return { url: `https://127.0.0.1:${address.port}`, reports, requests: () => requests };
+}
+
+for (const clientAuth of ['require', 'request'] as const) {
+  test(`a certificate that verifies is let in (${clientAuth})`, async (t) => {
+    const { url, reports } = await start(t, clientAuth);
+    assert.equal((await call(url, { ca, cert: good.cert, key: good.key })).status, 200);
+    assert.deepEqual(reports, []);
+  });
+
+  test(`a certificate of another authority, or an expired one, is not (${clientAuth})`, async (t) => {
+    const { url, reports, requests } = await start(t, clientAuth);
+    for (const { cert, key } of [wrong, expired]) await assert.rejects(call(url, { ca, cert, key }));
+    for (let tries = 0; tries < 200 && reports.length < 2; tries += 1) await sleep(5);
+    assert.deepEqual(
+      reports.map(({ reason }) => reason),
+      ['client_certificate', 'client_certificate'],
+    );
+    assert.equal(requests(), 0);
+  });
+}
+
+test('who presents none is let in only where none is required', async (t) => {
+  const asking = await start(t, 'request');
+  assert.equal((await call(asking.url, { ca })).status, 200);
+  const requiring = await start(t, 'require');
+  await assert.rejects(call(requiring.url, { ca }));
+  assert.equal(requiring.requests(), 0);
+});
