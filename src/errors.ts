@@ -53,6 +53,10 @@ export const errorTable = {
   duplicate_member: { status: 400, message: 'A member stands twice in one object.' },
   ambiguous_member: { status: 400, message: 'A member differs from a known one only by case. Write it as documented.' },
   invalid_member: { status: 400, message: 'A member has the wrong type.' },
+  invalid_arguments: {
+    status: 400,
+    message: 'The arguments of a tool call must be one JSON object that can be read in one way.',
+  },
   missing_model: { status: 400, message: 'The member "model" is required and must be a non-empty string.' },
   invalid_model: { status: 400, message: 'The model name is not one that Ollama resolves.' },
   ambiguous_agent_role: {

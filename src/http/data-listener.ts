@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import express from 'express';
@@ -69,7 +70,7 @@ export function createDataListener(options: DataListenerOptions): Server {
   server.on('clientError', (error: Error & { readonly code?: string }, socket: Duplex) => {
     const code = classify(error.code ?? '');
     if (refused.has(socket) || faults.isOver(socket)) return;
-    if (code === undefined) {
+    if (code === undefined || saidNothing(socket)) {
       socket.destroy();
       return;
     }
@@ -112,6 +113,11 @@ function answerSocket(socket: Duplex, error: RequestError, requestId: string, ow
 function responseOf(socket: Duplex): ServerResponse | undefined {
   const response: unknown = Reflect.get(socket, '_httpMessage');
   return response instanceof ServerResponse ? response : undefined;
+}
+
+/** Browsers open connections in advance, and probes only look whether one can be opened. */
+function saidNothing(socket: Duplex): boolean {
+  return socket instanceof Socket && socket.bytesRead === 0;
 }
 
 /** @returns undefined where the peer went away without having asked for anything */

@@ -13,6 +13,8 @@ function describe(shape: Shape, outer: readonly Shape[] = []): unknown {
   if (outer.includes(shape)) return { again: 'ToolProperty' };
   switch (shape.kind) {
     case 'free':
+    // A string in Go.
+    case 'json':
       return 'free';
     case 'list':
     case 'map':

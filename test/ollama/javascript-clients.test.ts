@@ -1,6 +1,8 @@
-/** The JavaScript clients of Ollama and OpenAI get through the sidecar what they get directly. */
+/** The JavaScript clients of Ollama, OpenAI and Anthropic, and LangChain's, get through the sidecar what they get directly. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import Anthropic from '@anthropic-ai/sdk';
+import { ChatOllama, Ollama as LangChainOllama, OllamaEmbeddings } from '@langchain/ollama';
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
 import type { AuditEvent } from '../../src/types.ts';
@@ -53,6 +55,10 @@ const ollamaCalls: Readonly<Record<string, (client: Ollama) => unknown>> = {
   'a streamed generation': (client) => client.generate({ model: 'tiny-emoji', prompt: 'hi', stream: true }),
   'the list of models': (client) => client.list(),
   'the version': (client) => client.version(),
+  'a model': (client) => client.show({ model: 'tiny' }),
+  'models that run': (client) => client.ps(),
+  embeddings: (client) => client.embed({ model: 'tiny-embed', input: ['hi', 'there'] }),
+  'embeddings of the old kind': (client) => client.embeddings({ model: 'tiny-embed', prompt: 'hi' }),
 };
 
 const openaiCalls: Readonly<Record<string, (client: OpenAI) => unknown>> = {
@@ -64,11 +70,61 @@ const openaiCalls: Readonly<Record<string, (client: OpenAI) => unknown>> = {
   'a streamed completion with a tool': (client) =>
     client.chat.completions.create({ model: 'tiny', messages, tools: [weather], stream: true }),
   'the list of models': async (client) => (await client.models.list()).data,
+  'a model': (client) => client.models.retrieve('tiny'),
+  'a completion of the old kind': (client) => client.completions.create({ model: 'tiny', prompt: 'hi' }),
+  'a streamed completion of the old kind': (client) =>
+    client.completions.create({ model: 'tiny', prompt: 'hi', stream: true }),
+  embeddings: (client) => client.embeddings.create({ model: 'tiny-embed', input: ['hi', 'there'] }),
+  'a response': (client) => client.responses.create({ model: 'tiny', input: 'hi' }),
+  'a streamed response': (client) => client.responses.create({ model: 'tiny', input: 'hi', stream: true }),
 };
+
+const tool = { name: weather.function.name, input_schema: { ...weather.function.parameters, type: 'object' as const } };
+const asked = { model: 'tiny', max_tokens: 50, messages };
+
+const anthropicCalls: Readonly<Record<string, (client: Anthropic) => unknown>> = {
+  'a message': (client) => client.messages.create(asked),
+  'a streamed message': (client) => client.messages.create({ ...asked, stream: true }),
+  'a message that is streamed and put together': (client) => client.messages.stream(asked).finalMessage(),
+  'a message with a tool': (client) => client.messages.create({ ...asked, tools: [tool] }),
+  'a streamed message with a tool': (client) => client.messages.create({ ...asked, tools: [tool], stream: true }),
+  'the list of models': async (client) => (await client.models.list()).data,
+  'a model': (client) => client.models.retrieve('tiny'),
+};
+
+interface Chain {
+  readonly baseUrl: string;
+  readonly headers?: Record<string, string>;
+}
+
+/** LangChain gives each run an id of its own, so only what the model said is looked at. */
+const langChainCalls: Readonly<Record<string, (chain: Chain) => unknown>> = {
+  'a chat': async (chain) => said(await new ChatOllama({ ...chain, model: 'tiny' }).invoke('hi')),
+  'a streamed chat': async (chain) => {
+    const parts: unknown[] = [];
+    for await (const part of await new ChatOllama({ ...chain, model: 'tiny' }).stream('hi')) parts.push(said(part));
+    return parts;
+  },
+  'a chat with a tool': async (chain) =>
+    said(await new ChatOllama({ ...chain, model: 'tiny' }).bindTools([weather]).invoke('hi')),
+  'a generation': (chain) => new LangChainOllama({ ...chain, model: 'tiny' }).invoke('hi'),
+  embeddings: (chain) => new OllamaEmbeddings({ ...chain, model: 'tiny-embed' }).embedDocuments(['hi', 'there']),
+};
+
+function said(message: {
+  readonly content: unknown;
+  readonly usage_metadata?: unknown;
+  readonly tool_calls?: unknown;
+}) {
+  const tools = JSON.parse(JSON.stringify(message.tool_calls ?? []), (key, value) => (key === 'id' ? '*' : value));
+  return { content: message.content, usage: message.usage_metadata, tools };
+}
 
 describe('JavaScript clients', () => {
   let pair: Pair;
   let ollama: { readonly direct: Ollama; readonly through: Ollama; readonly belowPrefix: Ollama };
+  let anthropic: { readonly direct: Anthropic; readonly through: Anthropic; readonly belowPrefix: Anthropic };
+  let chain: { readonly direct: Chain; readonly through: Chain; readonly belowPrefix: Chain };
   let openai: { readonly direct: OpenAI; readonly through: OpenAI; readonly belowPrefix: OpenAI };
   before(async () => {
     pair = await startPair();
@@ -84,6 +140,21 @@ describe('JavaScript clients', () => {
       direct: new OpenAI({ baseURL: `${pair.ollama.url}/v1`, apiKey: 'unused', maxRetries: 0 }),
       through: new OpenAI({ baseURL: `${url}/v1`, apiKey: token, maxRetries: 0 }),
       belowPrefix: new OpenAI({ baseURL: `${url}/ollama/v1`, apiKey: token, maxRetries: 0 }),
+    };
+  });
+  before(() => {
+    const { url, token } = pair.sidecar;
+    anthropic = {
+      direct: new Anthropic({ baseURL: pair.ollama.url, apiKey: 'unused', maxRetries: 0 }),
+      // As x-api-key, and as a bearer token.
+      through: new Anthropic({ baseURL: url, apiKey: token, maxRetries: 0 }),
+      belowPrefix: new Anthropic({ baseURL: `${url}/ollama`, apiKey: null, authToken: token, maxRetries: 0 }),
+    };
+    const headers = { Authorization: `Bearer ${token}` };
+    chain = {
+      direct: { baseUrl: pair.ollama.url },
+      through: { baseUrl: url, headers },
+      belowPrefix: { baseUrl: `${url}/ollama`, headers },
     };
   });
   after(() => pair.stop());
@@ -103,6 +174,28 @@ describe('JavaScript clients', () => {
       assert.equal(await text(call(openai.belowPrefix)), direct);
     });
   }
+
+  for (const [what, call] of Object.entries(anthropicCalls)) {
+    it(`anthropic: ${what}, also below a prefix`, async () => {
+      const direct = await text(call(anthropic.direct));
+      assert.equal(await text(call(anthropic.through)), direct);
+      assert.equal(await text(call(anthropic.belowPrefix)), direct);
+    });
+  }
+
+  for (const [what, call] of Object.entries(langChainCalls)) {
+    it(`langchain: ${what}, also below a prefix`, async () => {
+      const direct = await text(call(chain.direct));
+      assert.equal(await text(call(chain.through)), direct);
+      assert.equal(await text(call(chain.belowPrefix)), direct);
+    });
+  }
+
+  it('anthropic: counting tokens is not there, as Ollama has no route for it', async () => {
+    for (const client of [anthropic.direct, anthropic.through]) {
+      await assert.rejects(client.messages.countTokens({ model: 'tiny', messages }), Anthropic.NotFoundError);
+    }
+  });
 
   it('get Ollama’s own words about a model that is not there', async () => {
     const ask = (client: Ollama) => failureOf(client.chat({ model: 'nope', messages }));

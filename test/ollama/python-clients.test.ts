@@ -1,4 +1,4 @@
-/** The Python clients of Ollama and OpenAI get through the sidecar what they get directly. */
+/** The Python clients of Ollama, OpenAI and Anthropic, and LangChain's, get through the sidecar what they get directly. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { startPair } from '../support/ollama/pair.ts';
 
 const run = promisify(execFile);
 
-test('chat, generate, tools, models, unknown models and leaving midway: the same directly and through the sidecar', async (t) => {
+test('every endpoint, streamed and not, tools, unknown models and leaving midway: the same directly and through the sidecar', async (t) => {
   const pair = await startPair();
   t.after(() => pair.stop());
   const call = async (address: string, token: string) => {
@@ -22,7 +22,7 @@ test('chat, generate, tools, models, unknown models and leaving midway: the same
   const direct = await call(pair.ollama.url, 'unused');
   const through = await call(pair.sidecar.url, pair.sidecar.token);
 
-  assert.equal(direct.length, 17);
+  assert.equal(direct.length, 37);
   assert.equal(through.length, direct.length);
   for (const [index, line] of through.entries()) assert.equal(line, direct[index]);
 

@@ -31,7 +31,8 @@ export interface GuardedJson {
  *
  * @param known what Ollama knows of this kind of request
  * @throws RequestError `missing_body`, `byte_order_mark`, `invalid_utf8`, `invalid_json`, `trailing_data`, `too_deep`,
- *   `too_complex`, `not_an_object`, `duplicate_member`, `ambiguous_member`, `lone_surrogate`, `invalid_member`
+ *   `too_complex`, `not_an_object`, `duplicate_member`, `ambiguous_member`, `lone_surrogate`, `invalid_member`,
+ *   `invalid_arguments`
  */
 export function guardJson(bytes: Buffer, known: Shape): GuardedJson {
   if (beginsWithMark(bytes)) throw new RequestError('byte_order_mark');
@@ -83,8 +84,26 @@ function guardText(bytes: Buffer, known: Shape, { text, structure, strings, cut 
   const { start, end, colons, escaping } = structure;
   const value = escaping === undefined ? parseText(text) : parseEscaping(bytes, start, escaping);
   if (!isObject(value)) throw new RequestError('not_an_object');
-  if (walkMembers(value, known, strings, cut) !== colons) throw new RequestError('duplicate_member');
+  if (walkMembers(value, known, { strings, cut, readJson: guardArguments }) !== colons)
+    throw new RequestError('duplicate_member');
   return { bytes, value, start, end };
+}
+
+const exactKeys: Shape = { kind: 'free' };
+
+/**
+ * The arguments of a tool call as `/v1` has them: JSON in a string, which `FromCompletionToolCall` and the responses' input
+ * decode into a map. The same rules as for a body hold, so a policy that parses them reads what the model will be shown. An
+ * empty string is no JSON: one route refuses it, the other takes it as no arguments.
+ */
+function guardArguments(text: string): void {
+  if (text === '') return;
+  try {
+    guardJson(Buffer.from(text), exactKeys);
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    throw new RequestError('invalid_arguments', `The arguments of a tool call are refused (${error.code}).`);
+  }
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -7,9 +7,12 @@
  */
 import type { RequestType } from '../routes.ts';
 
-/** What stands under a member: keys that fold (struct), many of the same (list, map), or keys that are exact (free). */
+/**
+ * What stands under a member: keys that fold (struct), many of the same (list, map), keys that are exact (free), or a string
+ * that Ollama decodes as an object with exact keys (json).
+ */
 export type Shape =
-  | { readonly kind: 'free' }
+  | { readonly kind: 'free' | 'json' }
   | {
       readonly kind: 'struct';
       readonly members: ReadonlyMap<string, Shape>;
@@ -18,6 +21,7 @@ export type Shape =
   | { readonly kind: 'list' | 'map'; readonly of: Shape };
 
 const free: Shape = { kind: 'free' };
+const json: Shape = { kind: 'json' };
 
 /**
  * Folds a key as Go's `encoding/json` does: two keys with the same result are the same field there. Beside ASCII letters
@@ -67,14 +71,15 @@ const message = struct('role content thinking images tool_name tool_call_id', {
 
 /** `openai.Message`; `content` is `any` there. */
 const openaiMessage = struct('role content reasoning name tool_call_id', {
-  tool_calls: listOf(struct('id index type', { function: struct('name arguments') })),
+  tool_calls: listOf(struct('id index type', { function: struct('name', { arguments: json }) })),
 });
 
 /**
  * `openai.ResponsesInput`: each element is decoded into one of several structs, as its type says; here it has the members of
  * all. `parameters` is a map first and then decoded again into a struct.
  */
-const responsesItem = struct('type role id call_id name arguments output encrypted_content', {
+const responsesItem = struct('type role id call_id name output encrypted_content', {
+  arguments: json,
   content: listOf(struct('type text detail file_id image_url')),
   summary: listOf(struct('type text')),
 });

@@ -7,23 +7,30 @@ const free: Shape = { kind: 'free' };
 /** No known name is longer. */
 const longestKnown = 32;
 
+/** What a walk through one body knows of it. */
+export interface Walk {
+  /** Whether strings are to be looked at (`JSON.parse` takes half a surrogate pair, Go makes it U+FFFD). */
+  readonly strings: boolean;
+  /** What was cut out of the text before it was parsed; put back here. `strings` must be true then. */
+  readonly cut: CutStrings | undefined;
+  /** Told of each string that Ollama decodes once more. */
+  readonly readJson: (text: string) => void;
+}
+
 /**
  * Walks a parsed value beside what Ollama knows of it. The caller has bounded the depth.
  *
- * @param strings whether strings are to be looked at (`JSON.parse` takes half a surrogate pair, Go makes it U+FFFD)
- * @param cut what was cut out of the text before it was parsed; put back here. `strings` must be true then
  * @returns the number of members at all depths
- * @throws RequestError `ambiguous_member`, `lone_surrogate`, `invalid_member`
+ * @throws RequestError `ambiguous_member`, `lone_surrogate`, `invalid_member`, and what `readJson` throws
  */
-export function walkMembers(value: object, shape: Shape, strings: boolean, cut: CutStrings | undefined): number {
+export function walkMembers(value: object, shape: Shape, walk: Walk): number {
   let count = 0;
   if (Array.isArray(value)) {
     const element = shape.kind === 'list' ? shape.of : free;
     for (let index = 0; index < value.length; index++) {
       const item: unknown = value[index];
-      if (cut === undefined || typeof item !== 'string' || !cut.restore(value, index, item)) {
-        count += walkValue(item, element, strings, cut);
-      }
+      const restored = typeof item === 'string' && walk.cut?.restore(value, index, item) === true;
+      if (!restored) count += walkValue(item, element, walk);
     }
     return count;
   }
@@ -31,28 +38,31 @@ export function walkMembers(value: object, shape: Shape, strings: boolean, cut: 
   // Unlike `Object.entries` this makes no arrays. A property that something added to every object's prototype would be
   // counted as a member, and the body refused.
   for (const key in value) {
-    if (strings) checkString(key);
-    const member = value[key];
+    if (walk.strings) checkString(key);
     const known = shapeOf(key, shape);
+    const member = value[key];
     count++;
-    if (cut === undefined || typeof member !== 'string' || !cut.restore(value, key, member)) {
-      count += walkValue(member, known, strings, cut);
+    if (typeof member === 'string' && walk.cut?.restore(value, key, member) === true) {
+      if (known.kind === 'json') walk.readJson(String(value[key]));
+    } else {
+      count += walkValue(member, known, walk);
     }
   }
   return count;
 }
 
-function walkValue(value: unknown, shape: Shape, strings: boolean, cut: CutStrings | undefined): number {
+function walkValue(value: unknown, shape: Shape, walk: Walk): number {
   switch (typeof value) {
     case 'string':
-      if (strings) checkString(value);
+      if (walk.strings) checkString(value);
+      if (shape.kind === 'json') walk.readJson(value);
       return 0;
     case 'number':
       // 1e400: Infinity here, an error or the text itself in Go.
       if (!Number.isFinite(value)) throw new RequestError('invalid_member', 'A number is out of range.');
       return 0;
     case 'object':
-      return value === null ? 0 : walkMembers(value, shape, strings, cut);
+      return value === null ? 0 : walkMembers(value, shape, walk);
     default:
       return 0;
   }

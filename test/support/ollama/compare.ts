@@ -4,17 +4,26 @@
  *
  * | member | why it differs |
  * |---|---|
- * | `created_at`, `created` | the time of the answer |
+ * | `created_at`, `created`, `completed_at`, `expires_at` | the time of the answer, or of its model's unloading |
  * | `total_duration`, `load_duration`, `prompt_eval_duration`, `eval_duration` | measured |
- * | `id` of completions (`chatcmpl-…`) and of tool calls (`call_…`) | drawn at random |
+ * | `id` of completions, responses, messages, their items and tool calls (`chatcmpl-…`, `msg_…`) | drawn at random |
+ * | `request_id` of Anthropic's errors (`req_…`) | drawn at random |
+ * | the order of a shown model's parameters | that of a Go map |
  */
 export function withoutWhatDiffers(body: string): string {
   return body
-    .replace(/"created_at":"[^"]+"/g, '"created_at":"*"')
+    .replace(/"(created|completed|expires)_at":("[^"]+"|[\d.]+)/g, '"$1_at":"*"')
     .replace(/"created":\d+/g, '"created":"*"')
     .replace(/"(total|load|prompt_eval|eval)_duration":\d+/g, '"$1_duration":"*"')
-    .replace(/"id":"chatcmpl-\d+"/g, '"id":"*"')
-    .replace(/"id":"call_\w+"/g, '"id":"*"');
+    .replace(/"((?:item_|call_)?id)":"(?:chatcmpl-|cmpl-|(?:resp|msg|item|fc|rs|call|toolu)_)\w+"/g, '"$1":"*"')
+    .replace(/\breq_\w+/g, 'req_*')
+    .replace(/(?:PARAMETER [^\\]+\\n)+/g, sortLines)
+    .replace(/(?<="parameters":")[^"]+(?=")/g, sortLines);
+}
+
+/** Lines of a text that is inside of JSON. */
+function sortLines(text: string): string {
+  return text.split('\\n').sort().join('\\n');
 }
 
 export interface Counts {

@@ -1,4 +1,4 @@
-/** The Python of the tests: the `ollama` and `openai` clients and what writes the models, at pinned versions. */
+/** The Python of the tests: the client libraries and what writes the models, at pinned versions. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { buildOnce, nameByContent, run } from './cache.ts';

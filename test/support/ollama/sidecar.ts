@@ -47,6 +47,8 @@ export interface SidecarOptions {
   readonly policy?: string;
   /** Let callers in who send no credential, with role "tester". */
   readonly anonymous?: boolean;
+  /** Members of the section `identity` to add, beside the key that tokens are signed with. */
+  readonly identity?: Readonly<Record<string, unknown>>;
   /** Members of the config file to add or replace, at the top. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
@@ -67,6 +69,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     identity: {
       jwt: [{ algorithm: 'HS256', secret_env: 'TEST_SECRET', issuer, audience }],
       ...(options.anonymous === true && { anonymous: { roles: ['tester'] } }),
+      ...options.identity,
     },
     ...options.config,
   };
