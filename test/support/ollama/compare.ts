@@ -26,6 +26,13 @@ function sortLines(text: string): string {
   return text.split('\\n').sort().join('\\n');
 }
 
+interface Usage {
+  prompt_tokens?: number;
+  completion_tokens?: number;
+  input_tokens?: number;
+  output_tokens?: number;
+}
+
 export interface Counts {
   readonly input: number | undefined;
   readonly output: number | undefined;
@@ -43,9 +50,17 @@ export function countsIn(body: string): Counts | undefined {
       done?: boolean;
       prompt_eval_count?: number;
       eval_count?: number;
-      usage?: { prompt_tokens: number; completion_tokens: number } | null;
+      embeddings?: unknown;
+      usage?: Usage | null;
+      response?: { usage?: Usage | null };
     } = JSON.parse(text);
-    if (document.usage) counts = { input: document.usage.prompt_tokens, output: document.usage.completion_tokens };
+    const usage = document.usage ?? (typeof document.response === 'object' ? document.response.usage : undefined);
+    if (usage)
+      counts = {
+        input: usage.prompt_tokens ?? usage.input_tokens,
+        output: usage.completion_tokens ?? usage.output_tokens,
+      };
+    else if (document.embeddings !== undefined) counts = { input: document.prompt_eval_count, output: undefined };
     else if (document.done === true) counts = { input: document.prompt_eval_count, output: document.eval_count };
   }
   return counts;
