@@ -53,6 +53,20 @@ describe('its runner is killed in the middle of a stream', () => {
     assert.match(answer.body.toString(), /"model":""/);
     assert.deepEqual([event.status, event.outcome, event.output_tokens], [200, 'incomplete', undefined]);
   });
+
+  for (const call of [
+    { path: '/v1/completions', body: { model: 'slow-loop', prompt: 'hi', stream: true } },
+    { path: '/v1/responses', body: { model: 'slow-loop', input: 'hi', stream: true } },
+    { path: '/v1/messages', body: { model: 'slow-loop', messages, stream: true, max_tokens: 9999 } },
+  ]) {
+    it(`${call.path}: the stream ends as if all were well, and the record says incomplete all the same`, async (t) => {
+      const pair = await startWarmPair(t);
+      const { answer, event } = await askAndMeanwhile(pair, call, () => killRunner(pair));
+      assert.equal(answer.complete, true);
+      assert.doesNotMatch(answer.body.toString(), /"error":[^n]/);
+      assert.deepEqual([event.status, event.outcome, event.usage], [200, 'incomplete', 'unknown']);
+    });
+  }
 });
 
 it('Ollama is not running: 502 in both dialects, with its address and what to check', async (t) => {

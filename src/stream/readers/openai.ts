@@ -19,8 +19,21 @@ export const openaiChat: FrameReader = {
   readBody: readChoicesBody,
 };
 
-/** `/v1/completions`: the same, but that with counts asked for each chunk has a zero `usage`. The last one holds. */
-export const openaiCompletion: FrameReader = openaiChat;
+/**
+ * `/v1/completions`: the same, but that with counts asked for each chunk has a zero `usage`, which is no count: a stream that
+ * breaks off says nothing. Only the event without choices counts.
+ */
+export const openaiCompletion: FrameReader = {
+  counts: true,
+  marker: /"choices":\s*\[\s*\]|\[DONE\]|"finish_reason":"|"error"/,
+  bulk: undefined,
+  readFrame(frame, report) {
+    const choices = frame['choices'];
+    const counts = Array.isArray(choices) && choices.length === 0;
+    readChoices(counts ? frame : { ...frame, usage: undefined }, report);
+  },
+  readBody: readChoicesBody,
+};
 
 function readChoices(frame: Frame, report: StreamReport): void {
   if (tellsError(frame)) report.failed = true;
