@@ -1,6 +1,7 @@
 /** The composition root: what is built from a configuration, how it starts and how it closes. Only this file constructs. */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 import { createBatch } from './audit/batch.ts';
@@ -13,6 +14,7 @@ import { createDataListener } from './http/data-listener.ts';
 import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
+import { secureContextOf } from './http/tls-server.ts';
 import { createIdentify } from './identity/identify.ts';
 import { contentMembers } from './input/ask/asked.ts';
 import { createBodyBudget } from './input/body.ts';
@@ -22,7 +24,8 @@ import { type PreparedPolicy, preparePolicy } from './policy/prepare.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
-import type { Address, Config, DecisionEngine, InputNeeds, LoadedPolicy } from './types.ts';
+import { createTlsReload, type TlsReload } from './tls/reload.ts';
+import type { Address, Config, DecisionEngine, InputNeeds, LoadedPolicy, TlsFiles, TlsMaterial } from './types.ts';
 import { createUpstreamAgent } from './upstream/agent.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
@@ -46,6 +49,8 @@ export interface App {
   auditFailed(): void;
   /** Tells of the requests that have ended and were not told of yet. */
   tellNow(): void;
+  /** Looks now whether the files of certificates have changed. Never rejects. */
+  reloadTls(): Promise<void>;
   /** Takes no more requests, waits for those in flight up to `graceMs`, then cuts them. */
   close(graceMs?: number): Promise<void>;
 }
@@ -172,6 +177,26 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     metricsContentType: metrics.registry.contentType,
     notReady: () => [...(policy === undefined ? ['no policy is loaded'] : []), ...(closing ? ['shutting down'] : [])],
   });
+  const reloads: TlsReload[] = [];
+  const watchTls = (
+    connection: 'listener' | 'upstream',
+    tls: { readonly files: TlsFiles; readonly material: TlsMaterial } | undefined,
+    apply: (material: TlsMaterial) => void,
+  ): void => {
+    if (tls === undefined) return;
+    const onResult = (faults: readonly string[]): void => {
+      metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');
+      if (faults.length === 0) log.info({ connection }, 'new certificates are in use');
+      else log.error({ connection, faults }, 'new certificates were refused, the former ones stay in use');
+    };
+    reloads.push(createTlsReload({ files: tls.files, material: tls.material, apply, onResult }));
+  };
+  const { tls } = config.listen;
+  watchTls('listener', tls, (material) => {
+    if (tls !== undefined && dataServer instanceof TlsServer)
+      dataServer.setSecureContext(secureContextOf(tls, material));
+  });
+  watchTls('upstream', config.upstream.tls, agent.replace);
   const data = await listen(dataServer, config.listen.data);
   let ops: Address;
   try {
@@ -189,8 +214,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     ops,
     auditFailed: metrics.auditFailed,
     tellNow: batch.drain,
+    async reloadTls() {
+      await Promise.all(reloads.map((reload) => reload.look()));
+    },
     async close(graceMs = 10_000) {
       closing = true;
+      for (const reload of reloads) reload.close();
       const closed = Promise.all([closeServer(dataServer, graceMs), closeServer(opsServer, graceMs)]);
       await closed;
       batch.drain();

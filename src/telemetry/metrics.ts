@@ -27,6 +27,7 @@ export interface Metrics {
   policyReloaded(result: 'success' | 'failure'): void;
   /** @param reason of a fixed set */
   handshakeFailed(reason: string): void;
+  tlsReloaded(connection: 'listener' | 'upstream', result: 'success' | 'failure'): void;
 }
 
 const other = 'other';
@@ -96,6 +97,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ['result'],
     registers,
   });
+  const tlsReloads = new Counter({
+    name: 'opallama_tls_reload_total',
+    help: 'Changes of the files of certificates.',
+    labelNames: ['connection', 'result'],
+    registers,
+  });
   const handshakeFailures = new Counter({
     name: 'opallama_tls_handshake_failures_total',
     help: 'Connections to the data listener that ended before they were secured.',
@@ -146,6 +153,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registry,
     auditFailed: () => auditFailures.inc(),
     policyReloaded: (result) => reloads.inc({ result }),
+    tlsReloaded: (connection, result) => tlsReloads.inc({ connection, result }),
     handshakeFailed: (reason) => handshakeFailures.inc({ reason }),
     observe(event, measures) {
       requests.inc({

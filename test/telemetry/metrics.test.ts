@@ -88,6 +88,7 @@ const documented: Readonly<Record<string, string>> = {
   opallama_policy_reload_total: 'counter',
   opallama_requests_in_flight: 'gauge',
   opallama_tls_handshake_failures_total: 'counter',
+  opallama_tls_reload_total: 'counter',
   opallama_upstream_errors_total: 'counter',
   opallama_audit_failures_total: 'counter',
   opallama_overhead_seconds: 'histogram',
