@@ -44,6 +44,7 @@ export interface TestSidecarOptions {
   readonly entrypoint?: string;
   /** Origins of web pages that may call; none by default. */
   readonly origins?: readonly string[];
+  readonly ollamaKeys?: Config['identity']['ollamaKeys'];
   readonly anonymousRoles?: readonly string[];
   readonly timeouts?: Partial<Config['timeouts']>;
   readonly limits?: Partial<Config['limits']>;
@@ -69,7 +70,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     },
     identity: {
       jwt: [key],
-      ollamaKeys: [],
+      ollamaKeys: options.ollamaKeys ?? [],
       anonymous: options.anonymousRoles && { roles: options.anonymousRoles },
       acceptUnknownCredentials: false,
       rolePrecedence: [],
