@@ -248,7 +248,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       try {
         const end = await delivery.ended;
         // What the answer said is read when the event is made.
-        return () => describeEnd(status, end, tap);
+        return createExit(status, end, tap);
       } finally {
         deadline.stop();
       }
@@ -284,6 +284,11 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       return thrown.code === 'client_closed_request' ? (parts.faults.of(request) ?? thrown) : thrown;
     }
   }
+}
+
+/** Made out here, so that what waits for its event holds nothing else of the request. */
+function createExit(status: number, end: DeliveryEnd, tap: Tap | undefined): () => Exit {
+  return () => describeEnd(status, end, tap);
 }
 
 function describeEnd(status: number, end: DeliveryEnd, tap: Tap | undefined): Exit {
