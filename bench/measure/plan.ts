@@ -1,5 +1,6 @@
 /** How long each measurement takes. */
 export interface Plan {
+  /** Of each way, until V8 has compiled what it will: the sidecar's code takes some seconds of load. */
   readonly warmUpMs: number;
   readonly idleMs: number;
   readonly requestRounds: number;
@@ -19,7 +20,7 @@ export interface Plan {
 
 /** Less than two minutes. Many short rounds: what disturbs the machine for a second is then in few of them. */
 export const full: Plan = {
-  warmUpMs: 1500,
+  warmUpMs: 5000,
   idleMs: 1000,
   requestRounds: 16,
   requestMs: 300,
