@@ -157,15 +157,13 @@ function readArguments(text: unknown): unknown {
 }
 
 /**
- * The naive reader's objects as plain ones; of duplicates the last stays, as in `JSON.parse`. A policy is told the text
- * itself, so what Go makes of half a surrogate pair in it is left to Go.
+ * The naive reader's objects as plain ones; of duplicates the last would stay, as in `JSON.parse`.
  */
 function plain(value: unknown): unknown {
-  if (typeof value === 'string') return value.toWellFormed();
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
-    list(object(value)['entries']).map((entry) => [textOr(list(entry)[0]).toWellFormed(), plain(list(entry)[1])]),
+    list(object(value)['entries']).map((entry) => [textOr(list(entry)[0]), plain(list(entry)[1])]),
   );
 }
 
