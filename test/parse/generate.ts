@@ -20,9 +20,13 @@ export function generate(seed: number, at: number, types: readonly RequestType[]
   return { type, bytes: random(10) === 0 ? damage(bytes, random) : lengthen(bytes, random) };
 }
 
-/** Now and then a string of many kilobytes, with quotes that are none, at the top of the document. */
+/** Now and then a string of many kilobytes, because the guard has another way for those: in a member of its own or of another. */
 function lengthen(bytes: Buffer, random: Random): Buffer {
-  if (random(4000) > 0 || bytes[0] !== 0x7b) return bytes;
-  const filler = pick(['x', '\\"', '\\\\', 'é', '\\u0041'], random).repeat(1 << (8 + random(9)));
-  return Buffer.concat([Buffer.from(`{"filler":"${filler}"${bytes.length > 2 ? ',' : ''}`), bytes.subarray(1)]);
+  if (random(150) > 0 || bytes[0] !== 0x7b) return bytes;
+  const filler = pick(['x', '\\"', '\\\\', 'é', '\\u0041', '":{', '😀'], random).repeat(1 << (8 + random(7)));
+  const long = filler + pick(['', '', '\\ud83d', '\\', '\u0000', '\\n'], random);
+  const quotes = [...bytes.entries()].filter(([, byte]) => byte === 0x22);
+  const at = quotes.length > 0 && random(3) > 0 ? pick(quotes, random)[0] + 1 : undefined;
+  if (at !== undefined) return Buffer.concat([bytes.subarray(0, at), Buffer.from(long), bytes.subarray(at)]);
+  return Buffer.concat([Buffer.from(`{"filler":"${long}"${bytes.length > 2 ? ',' : ''}`), bytes.subarray(1)]);
 }

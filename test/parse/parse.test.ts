@@ -57,7 +57,7 @@ test('what Ollama once read otherwise is refused, or read as Ollama reads it', a
   assert.deepEqual(refused, [
     ['ollama.chat.image-of-numbers', 'invalid_member'],
     ['ollama.generate.image-of-numbers', 'invalid_member'],
-    ['openai.chat.arguments-half-a-pair', 'lone_surrogate'],
+    ['openai.chat.arguments-half-a-pair', 'invalid_arguments'],
     ['openai.chat.content-empty-list', 'invalid_member'],
     ['openai.chat.format-before-space', 'invalid_member'],
     ['openai.chat.format-next-line', 'invalid_member'],
