@@ -40,6 +40,7 @@ export const errorTable = {
   unsupported_encoding: { status: 415, message: 'Send the body without Content-Encoding.' },
   unsupported_charset: { status: 415, message: 'Send the body in UTF-8.' },
   body_too_large: { status: 413, message: 'The body is larger than limits.body.' },
+  digest_mismatch: { status: 400, message: 'The bytes that came are not those that the digest names.' },
   body_not_allowed: { status: 400, message: 'This route takes no body.' },
   missing_body: { status: 400, message: 'This route needs a JSON body.' },
   invalid_json: { status: 400, message: 'The body is not one JSON value.' },

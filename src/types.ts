@@ -22,6 +22,8 @@ export type Operation =
   | 'models.create'
   | 'models.copy'
   | 'models.delete'
+  | 'blobs.check'
+  | 'blobs.create'
   | 'aliases.list'
   | 'aliases.create'
   | 'aliases.delete'
@@ -391,6 +393,8 @@ export interface Config {
   readonly limits: {
     readonly body: number;
     readonly bodiesTotal: number;
+    /** Of one uploaded blob, which is passed on unread. */
+    readonly blob: number;
     readonly headers: number;
     readonly inFlight: number;
   };

@@ -45,6 +45,7 @@ export function printConfig(config: Config): string {
     limits: {
       body: printSize(limits.body),
       bodies_total: printSize(limits.bodiesTotal),
+      blob: printSize(limits.blob),
       headers: printSize(limits.headers),
       in_flight: limits.inFlight,
     },

@@ -121,6 +121,7 @@ const limits = z
   .strictObject({
     body: size().prefault('32MiB').describe('Of one request.'),
     bodies_total: size().prefault('256MiB').describe('Of all requests held at once.'),
+    blob: size().prefault('64GiB').describe('Of one uploaded blob, which is not held.'),
     headers: size().prefault('16KiB').describe('Of one request.'),
     in_flight: z.int().min(1).max(1_000_000).default(4096).describe('Requests at once.'),
   })
@@ -133,6 +134,7 @@ const limits = z
   .transform((value) => ({
     body: value.body,
     bodiesTotal: value.bodies_total,
+    blob: value.blob,
     headers: value.headers,
     inFlight: value.in_flight,
   }));

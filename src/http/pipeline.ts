@@ -18,6 +18,7 @@ import { knownMembers } from '../input/guard/known-members.ts';
 import { checkHead, checkNoBody } from '../input/head.ts';
 import { guessApi, matchRoute, type Route, readParameter } from '../input/routes.ts';
 import { parseTarget, type Target } from '../input/target.ts';
+import { receiveUpload } from '../input/upload.ts';
 import { type DeliveryEnd, deliver } from '../stream/deliver.ts';
 import { createUsageHider } from '../stream/hide-usage.ts';
 import { startReport } from '../stream/readers/table.ts';
@@ -154,24 +155,34 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
     async function receive(route: Route): Promise<{ bytes: Buffer; release(): void } | undefined> {
       if (route.request === undefined) {
-        checkNoBody(request);
+        // A blob is passed on once it is decided.
+        if (route.operation !== 'blobs.create') checkNoBody(request);
         record.received();
         return undefined;
       }
-      // HTTP/1.0 knows no interim answers (RFC 9110, 10.1.1).
-      const waits = request.headers.expect !== undefined && request.httpVersion !== '1.0';
       const body = await readBody(request, {
         maxBytes: config.limits.body,
         timeoutMs: config.timeouts.body,
         budget: parts.bodies,
-        ask: waits ? () => response.writeContinue() : undefined,
+        ask: waitsToBeAsked() ? () => response.writeContinue() : undefined,
       });
       record.received();
       return body;
     }
 
+    /** HTTP/1.0 knows no interim answers (RFC 9110, 10.1.1). */
+    function waitsToBeAsked(): boolean {
+      return request.headers.expect !== undefined && request.httpVersion !== '1.0';
+    }
+
     async function forward(judged: Judged): Promise<Exit | (() => Exit)> {
       const { bytes, changes } = prepareBody(judged.route, judged.guarded, judged.asked);
+      const digest = readParameter(judged.route, 'digest', judged.target.path);
+      const upload =
+        digest !== undefined && judged.route.operation === 'blobs.create'
+          ? receiveUpload(request, digest, { maxBytes: config.limits.blob, idleMs: config.timeouts.idle })
+          : undefined;
+      if (upload !== undefined && waitsToBeAsked()) response.writeContinue();
       const exchange = upstream.send({
         method,
         path: judged.target.path + judged.target.query,
@@ -179,11 +190,11 @@ export function createPipeline(parts: PipelineParts): Pipeline {
           host: upstream.host,
           via: parts.via.extend(request.headers.via),
           requestId,
-          body: bytes,
+          length: upload === undefined ? bytes?.length : upload.length,
           set: judged.decision.headers,
           remove: judged.decision.requestHeadersToRemove,
         }),
-        body: bytes,
+        body: upload ?? bytes,
         socket: request.socket,
       });
       record.forwarded(upstream.id, changes);
@@ -247,6 +258,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       deadline.replace(() => delivery.cut('total_timeout'));
       try {
         const end = await delivery.ended;
+        // Ollama answers before it has all of a blob that it has already.
+        if (!request.complete) linger(request);
         // What the answer said is read when the event is made.
         return createExit(status, end, tap);
       } finally {

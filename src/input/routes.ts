@@ -37,7 +37,7 @@ export interface Route {
   readonly operation: Operation;
   /** `input.llm_action`, the name that existing policies know the operation by. */
   readonly llmAction: string;
-  /** Undefined: the route takes no body. */
+  /** Undefined: the route takes no JSON; a blob, or nothing. */
   readonly request: RequestType | undefined;
 }
 
@@ -54,6 +54,8 @@ const llmActions: Readonly<Record<Operation, string>> = {
   'models.create': 'llm:models.create',
   'models.copy': 'llm:models.copy',
   'models.delete': 'llm:models.delete',
+  'blobs.check': 'llm:blobs.check',
+  'blobs.create': 'llm:blobs.create',
   'aliases.list': 'llm:aliases.list',
   'aliases.create': 'llm:aliases.create',
   'aliases.delete': 'llm:aliases.delete',
@@ -87,6 +89,8 @@ export const routes: readonly Route[] = [
   route('POST', '/api/pull', 'ollama', 'models.pull', 'ollama.pull'),
   route('POST', '/api/push', 'ollama', 'models.push', 'ollama.push'),
   route('POST', '/api/create', 'ollama', 'models.create', 'ollama.create'),
+  route('HEAD', '/api/blobs/{digest}', 'ollama', 'blobs.check'),
+  route('POST', '/api/blobs/{digest}', 'ollama', 'blobs.create'),
   route('POST', '/api/copy', 'ollama', 'models.copy', 'ollama.copy'),
   route('DELETE', '/api/delete', 'ollama', 'models.delete', 'ollama.delete'),
   route('GET', '/api/experimental/aliases', 'ollama', 'aliases.list'),
@@ -104,6 +108,7 @@ export const routes: readonly Route[] = [
 /** What may stand in the place of a parameter; anything else is no route. */
 const parameters: ReadonlyMap<string, RegExp> = new Map([
   ['/v1/models/', /^(?:[\w.:-]|%2F|%3A)+$/i],
+  ['/api/blobs/', /^sha256:[0-9a-f]{64}$/],
   ['/api/user/keys/', /^[\w-]+$/],
 ]);
 

@@ -7,6 +7,11 @@ import { EventEmitter } from 'node:events';
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 
+/** A body that comes bit by bit; it destroys `outgoing` with what is to be told where it can't be sent whole. */
+export interface BodySource {
+  pipe(outgoing: ClientRequest, onSent: () => void): void;
+}
+
 /** What goes to the upstream: the judged bytes and nothing else of the caller's request. */
 export interface UpstreamRequest {
   readonly method: string;
@@ -14,19 +19,21 @@ export interface UpstreamRequest {
   readonly path: string;
   /** Allow-listed, lower-case names, `host` and `content-length` set. */
   readonly headers: OutgoingHttpHeaders;
-  readonly body: Buffer | undefined;
+  readonly body: Buffer | BodySource | undefined;
   /** The caller's socket; http-proxy-middleware looks at it to know whether the caller is still there. */
   readonly socket: Socket;
 }
 
 /** Who is told what becomes of it. */
 export interface Observer {
-  onConnection(outgoing: ClientRequest): void;
+  /** @param sending a body that takes its time: the answer is waited for when it is sent */
+  onConnection(outgoing: ClientRequest, sending: boolean): void;
+  onSent(outgoing: ClientRequest): void;
   onAnswer(answer: IncomingMessage): void;
   onError(error: unknown): void;
 }
 
-/** Stands in for the request: no stream, because the body is sent whole. */
+/** Stands in for the request: no stream, because the body is sent whole, or sends itself. */
 export class ExchangeRequest {
   readonly method: string;
   readonly path: string;
@@ -35,7 +42,7 @@ export class ExchangeRequest {
   readonly headers: OutgoingHttpHeaders;
   readonly httpVersionMajor = 1;
   readonly socket: Socket;
-  readonly body: Buffer | undefined;
+  readonly body: Buffer | BodySource | undefined;
   readonly attempt: Observer;
 
   constructor(request: UpstreamRequest, path: string, attempt: Observer) {

@@ -17,7 +17,8 @@ const toClient: readonly string[] = ['content-type', 'content-length', 'cache-co
 export interface RequestHeaderOptions {
   readonly host: string;
   readonly requestId: string;
-  readonly body: Buffer | undefined;
+  /** Bytes of the body; undefined: none, or chunked. */
+  readonly length: number | undefined;
   /** Names this sidecar, so that a request that comes back can be told. */
   readonly via: string;
   /** Of the decision: set last, so that a policy may replace an allow-listed one. */
@@ -37,7 +38,7 @@ export function buildRequestHeaders(caller: IncomingHttpHeaders, options: Reques
   for (const name of options.remove) if (name !== 'host') delete headers[name];
   // Behind all that a policy may say: neither the framing nor the loop is its business.
   headers['via'] = options.via;
-  if (options.body !== undefined) headers['content-length'] = options.body.length;
+  if (options.length !== undefined) headers['content-length'] = options.length;
   return headers;
 }
 

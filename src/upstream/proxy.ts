@@ -9,7 +9,7 @@ import { createProxyMiddleware, type Plugin } from 'http-proxy-middleware';
 import { type ErrorCode, RequestError } from '../errors.ts';
 import type { UpstreamAgent } from './agent.ts';
 import { isAnswerable } from './answerable.ts';
-import { ExchangeRequest, ExchangeResponse, type Observer, type UpstreamRequest } from './exchange.ts';
+import { type BodySource, ExchangeRequest, ExchangeResponse, type Observer, type UpstreamRequest } from './exchange.ts';
 
 export interface UpstreamOptions {
   readonly baseUrl: URL;
@@ -85,14 +85,23 @@ function prepareAttempt<Target>(target: Target, agent: () => Agent) {
     request.url = request.path;
     Object.assign(attempt, {
       agent: agent(),
-      buffer: { pipe: (outgoing: ClientRequest) => outgoing.end(request.body) },
+      buffer: { pipe: (outgoing: ClientRequest) => sendBody(request, outgoing) },
     });
     return target;
   };
 }
 
+function sendBody({ body, attempt }: ExchangeRequest, outgoing: ClientRequest): void {
+  if (isStreamed(body)) body.pipe(outgoing, () => attempt.onSent(outgoing));
+  else outgoing.end(body);
+}
+
+function isStreamed(body: UpstreamRequest['body']): body is BodySource {
+  return body !== undefined && !Buffer.isBuffer(body);
+}
+
 const observe: Plugin<ExchangeRequest & IncomingMessage> = (server) => {
-  server.on('proxyReq', (outgoing, request) => request.attempt.onConnection(outgoing));
+  server.on('proxyReq', (outgoing, request) => request.attempt.onConnection(outgoing, isStreamed(request.body)));
   server.on('proxyRes', (answer, request) => request.attempt.onAnswer(answer));
   // One failure can be told twice; the promise behind it takes the first.
   server.on('error', (error, request) => request?.attempt.onError(error));
@@ -124,7 +133,7 @@ class Attempt implements Exchange, Observer {
     this.#reject = reject;
   }
 
-  onConnection(outgoing: ClientRequest): void {
+  onConnection(outgoing: ClientRequest, sending: boolean): void {
     // Abandoned before the middleware, which prepares an attempt asynchronously, listened to it: nothing must be sent.
     if (this.response.destroyed) {
       outgoing.destroy();
@@ -136,13 +145,17 @@ class Attempt implements Exchange, Observer {
       this.onAnswer(answer);
     });
     if (outgoing.socket?.connecting !== true) {
-      this.#startTimer(outgoing, this.#timeouts.firstByte, 'upstream_timeout');
+      if (!sending) this.onSent(outgoing);
       return;
     }
     this.#startTimer(outgoing, this.#timeouts.connect, 'upstream_unreachable');
     // Over TLS the connection is there once it is secured.
     const connected = 'encrypted' in outgoing.socket ? 'secureConnect' : 'connect';
-    outgoing.socket.once(connected, () => this.#startTimer(outgoing, this.#timeouts.firstByte, 'upstream_timeout'));
+    outgoing.socket.once(connected, () => (sending ? clearTimeout(this.#timer) : this.onSent(outgoing)));
+  }
+
+  onSent(outgoing: ClientRequest): void {
+    this.#startTimer(outgoing, this.#timeouts.firstByte, 'upstream_timeout');
   }
 
   onAnswer(answer: IncomingMessage): void {
@@ -190,6 +203,8 @@ class Attempt implements Exchange, Observer {
 }
 
 function describeFailure(error: unknown, id: string): RequestError {
+  // A body that could not be sent whole says why.
+  if (error instanceof RequestError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const ours = classify(code);
   const message = ours === 'upstream_unreachable' ? `Cannot reach Ollama at ${id}. Is it running?` : undefined;

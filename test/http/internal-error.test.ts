@@ -21,7 +21,7 @@ const config: Config = {
   policy: { path: '', engine: 'wasm', entrypoint: 'a', mode: 'auto', denyListOperations: [] },
   identity: { jwt: [], ollamaKeys: [], anonymous: undefined, acceptUnknownCredentials: false, rolePrecedence: [] },
   timeouts: { connect: 100, firstByte: 100, idle: 100, total: 0, headers: 1000, body: 1000 },
-  limits: { body: 1000, bodiesTotal: 10_000, headers: 16_384, inFlight: 10 },
+  limits: { body: 1000, bodiesTotal: 10_000, blob: 1000, headers: 16_384, inFlight: 10 },
   audit: { stdout: false },
   log: { level: 'silent' },
 };

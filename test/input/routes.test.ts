@@ -5,7 +5,10 @@ import { assertRefused } from './refusals.ts';
 
 /** The route with a valid parameter in the place of the braces. */
 function pathOf(template: string): string {
-  return template.replace('{model}', 'hf.co%2Fx%2Ftiny%3A1b').replace('{key}', 'c3NoLWVk_-');
+  return template
+    .replace('{model}', 'hf.co%2Fx%2Ftiny%3A1b')
+    .replace('{key}', 'c3NoLWVk_-')
+    .replace('{digest}', `sha256:${'0a'.repeat(32)}`);
 }
 
 test('every route of the table is found by each of its methods', () => {
@@ -38,6 +41,9 @@ test('a path that is not in the table is unknown, however near it is', () => {
     '/v1/models/x y',
     '/v1/responses/resp_1',
     '/api/user/keys/',
+    '/api/blobs/sha256:0a',
+    `/api/blobs/sha256-${'0a'.repeat(32)}`,
+    `/api/blobs/sha256:${'0A'.repeat(32)}`,
     '/api/user/keys/a.b',
     '/api/user/keys/a%2Fb',
   ];

@@ -7,10 +7,7 @@ import { routes } from '../../src/input/routes.ts';
 import { ollamaVersion, run } from '../support/ollama/cache.ts';
 
 /** Routes of Ollama's that are not proxied, and why. */
-const refused: Readonly<Record<string, string>> = {
-  'POST /api/blobs/:digest': 'its body is not JSON; not served yet',
-  'HEAD /api/blobs/:digest': 'of use only beside the upload',
-};
+const refused: Readonly<Record<string, string>> = {};
 
 /** As gin writes them: a parameter has a colon. */
 const served = routes.flatMap(({ methods, path }) =>

@@ -76,7 +76,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       rolePrecedence: [],
     },
     timeouts: { connect: 1000, firstByte: 5000, idle: 5000, total: 0, headers: 5000, body: 5000, ...options.timeouts },
-    limits: { body: 1 << 20, bodiesTotal: 4 << 20, headers: 16 << 10, inFlight: 100, ...options.limits },
+    limits: { body: 1 << 20, bodiesTotal: 4 << 20, blob: 8 << 20, headers: 16 << 10, inFlight: 100, ...options.limits },
     audit: { stdout: false },
     log: { level: 'silent' },
   };

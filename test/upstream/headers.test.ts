@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildAnswerHeaders, buildRequestHeaders } from '../../src/upstream/headers.ts';
 
-const options = { host: '127.0.0.1:11434', requestId: 'r-1', body: undefined, via: '1.1 us', set: {}, remove: [] };
+const options = { host: '127.0.0.1:11434', requestId: 'r-1', length: undefined, via: '1.1 us', set: {}, remove: [] };
 
 /** Credentials, hop-by-hop headers (RFC 9110 section 7.6.1), and what would speak in another's name. */
 const neverPass = [
@@ -55,7 +55,7 @@ test('to the upstream go the listed headers, its own host, the request id and th
   };
   const headers = buildRequestHeaders(
     { ...poisoned, ...listed, host: 'evil.test', 'content-length': '999', 'x-request-id': 'the-callers' },
-    { ...options, body: Buffer.from('{"a":"é"}') },
+    { ...options, length: 10 },
   );
   assert.deepEqual(headers, {
     ...listed,
@@ -79,7 +79,7 @@ test('a policy may add, replace and remove headers, but neither host nor length'
     { 'user-agent': 'x', traceparent: 't', accept: 'a' },
     {
       ...options,
-      body: Buffer.from('12345'),
+      length: 5,
       set: { 'x-team': 'a', accept: 'b', via: '1.1 nobody' },
       remove: ['traceparent', 'host', 'via', 'content-length', 'user-agent', 'not-there'],
     },
