@@ -37,7 +37,9 @@ test('messages are not built under the default policy, nor is any other text of 
     const route = matchRoute('POST', target);
     assert.ok(route.request !== undefined);
     const asked = readAsked(route.request, body);
-    assert.ok(JSON.stringify(asked).includes(canary), 'the text was there to be built');
+    assert.equal(asked.kind, 'prompt');
+    const text = content.map((member) => asked.content[member]);
+    assert.ok(JSON.stringify(text).includes(canary), 'the text was there to be built');
     const input = buildInput(
       {
         requestId: 'r',
