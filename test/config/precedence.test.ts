@@ -37,6 +37,7 @@ test('without anything but who may enter, every default of the design stands', (
   assert.deepEqual(config.limits, {
     body: 33_554_432,
     bodiesTotal: 268_435_456,
+    blob: 64 * 1024 ** 3,
     headers: 16_384,
     inFlight: 4_096,
   });
