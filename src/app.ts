@@ -24,9 +24,9 @@ import { type PreparedPolicy, preparePolicy } from './policy/prepare.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
-import { createTlsReload, type TlsReload } from './tls/reload.ts';
-import type { Address, Config, DecisionEngine, InputNeeds, LoadedPolicy, TlsFiles, TlsMaterial } from './types.ts';
-import { createUpstreamAgent } from './upstream/agent.ts';
+import { type WatchedTls, watchCertificates } from './tls/watch.ts';
+import type { Address, Config, DecisionEngine, InputNeeds, LoadedPolicy, TlsMaterial } from './types.ts';
+import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
 import { createVia } from './upstream/via.ts';
@@ -177,26 +177,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     metricsContentType: metrics.registry.contentType,
     notReady: () => [...(policy === undefined ? ['no policy is loaded'] : []), ...(closing ? ['shutting down'] : [])],
   });
-  const reloads: TlsReload[] = [];
-  const watchTls = (
-    connection: 'listener' | 'upstream',
-    tls: { readonly files: TlsFiles; readonly material: TlsMaterial } | undefined,
-    apply: (material: TlsMaterial) => void,
-  ): void => {
-    if (tls === undefined) return;
-    const onResult = (faults: readonly string[]): void => {
-      metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');
-      if (faults.length === 0) log.info({ connection }, 'new certificates are in use');
-      else log.error({ connection, faults }, 'new certificates were refused, the former ones stay in use');
-    };
-    reloads.push(createTlsReload({ files: tls.files, material: tls.material, apply, onResult }));
-  };
-  const { tls } = config.listen;
-  watchTls('listener', tls, (material) => {
-    if (tls !== undefined && dataServer instanceof TlsServer)
-      dataServer.setSecureContext(secureContextOf(tls, material));
+  const certificates = watchCertificates(securedConnections(config, dataServer, agent), (connection, faults) => {
+    metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');
+    if (faults.length === 0) log.info({ connection }, 'new certificates are in use');
+    else log.error({ connection, faults }, 'new certificates were refused, the former ones stay in use');
   });
-  watchTls('upstream', config.upstream.tls, agent.replace);
   const data = await listen(dataServer, config.listen.data);
   let ops: Address;
   try {
@@ -214,12 +199,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     ops,
     auditFailed: metrics.auditFailed,
     tellNow: batch.drain,
-    async reloadTls() {
-      await Promise.all(reloads.map((reload) => reload.look()));
-    },
+    reloadTls: certificates.look,
     async close(graceMs = 10_000) {
       closing = true;
-      for (const reload of reloads) reload.close();
+      certificates.close();
       const closed = Promise.all([closeServer(dataServer, graceMs), closeServer(opsServer, graceMs)]);
       await closed;
       batch.drain();
@@ -227,6 +210,26 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       await policy?.close();
     },
   };
+}
+
+/** What is made with certificates of files, and how each takes new ones. */
+function securedConnections(config: Config, dataServer: Server, agent: UpstreamAgent): readonly WatchedTls[] {
+  const secured: WatchedTls[] = [];
+  const { tls } = config.listen;
+  if (tls !== undefined && dataServer instanceof TlsServer) {
+    const apply = (material: TlsMaterial): void => dataServer.setSecureContext(secureContextOf(tls, material));
+    secured.push({ connection: 'listener', files: tls.files, material: tls.material, apply });
+  }
+  const upstream = config.upstream.tls;
+  if (upstream !== undefined) {
+    secured.push({
+      connection: 'upstream',
+      files: upstream.files,
+      material: upstream.material,
+      apply: agent.replace,
+    });
+  }
+  return secured;
 }
 
 async function listen(server: Server, address: Address): Promise<Address> {

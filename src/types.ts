@@ -319,8 +319,10 @@ export interface OllamaKeyConfig {
 /** `cert`: the own certificate and those that signed it; `key`: its private key; `ca`: who may vouch for the peer. */
 export type TlsPart = 'cert' | 'key' | 'ca';
 
-/** PEM that was checked; a part that is not configured is undefined. */
-export interface TlsMaterial extends Readonly<Record<TlsPart, Buffer | undefined>> {
+/** PEM that was checked. */
+export interface TlsMaterial {
+  /** For the options of a server or a connection, as they are; a part that is not configured is not there. */
+  readonly parts: Readonly<Partial<Record<TlsPart, Buffer>>>;
   /** Of the own certificate, for people. */
   readonly subject: string | undefined;
   /** When the own certificate expires, Unix time. */

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { checkMaterial, type TlsBytes } from '../tls/material.ts';
+import { checkMaterial, type TlsBytes, tlsParts } from '../tls/material.ts';
 import type { TlsFiles, TlsMaterial, TlsPart } from '../types.ts';
 import type { Environment } from './environment.ts';
 import { errorCode } from './keys.ts';
@@ -22,8 +22,6 @@ export interface TlsSources extends Pick<Environment, 'readFile'> {
   readonly report: (member: string, text: string) => void;
 }
 
-const parts: readonly TlsPart[] = ['cert', 'key', 'ca'];
-
 /**
  * Reads and checks the files that a section names, as it stands in the configuration: a fault elsewhere in the section
  * hides none of the files.
@@ -39,7 +37,7 @@ export function loadTls(section: unknown, members: TlsMembers, sources: TlsSourc
   };
   const files: Record<TlsPart, string | undefined> = { cert: undefined, key: undefined, ca: undefined };
   const bytes: Partial<Record<TlsPart, Uint8Array>> = {};
-  for (const part of parts) {
+  for (const part of tlsParts) {
     const written = valueAt(section, [members[part]]);
     // What is wrong with any other value is said by the check of the section.
     if (typeof written !== 'string' || written === '') continue;

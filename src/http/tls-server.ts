@@ -58,14 +58,12 @@ export function createTlsServer(http: ServerOptions, options: TlsServerOptions):
 
 /** For `createServer` and, after a reload, for `setSecureContext`, which forgets what it is not told again. */
 export function secureContextOf(tls: ListenTls, material: TlsMaterial): SecureContextOptions {
-  const { cert, key, ca } = material;
+  const { parts } = material;
   return {
-    ...(cert && { cert }),
-    ...(key && { key }),
-    ...(ca && { ca }),
+    ...parts,
     minVersion: tls.minVersion,
     // A resumed session is not verified again: it would outlive the certificate or the authority that it began with.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (ca === undefined ? 0 : constants.SSL_OP_NO_TICKET),
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (parts.ca === undefined ? 0 : constants.SSL_OP_NO_TICKET),
   };
 }
 

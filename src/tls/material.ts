@@ -13,6 +13,8 @@ export interface TlsFault {
   readonly text: string;
 }
 
+export const tlsParts: readonly TlsPart[] = ['cert', 'key', 'ca'];
+
 export type TlsBytes = Readonly<Partial<Record<TlsPart, Uint8Array | undefined>>>;
 
 /**
@@ -44,15 +46,18 @@ export function checkMaterial(
   if (authorities?.every((authority) => authority.validToDate.getTime() <= nowMs) === true)
     report('ca', 'every certificate in it has expired');
 
+  const parts: Partial<Record<TlsPart, Buffer>> = {};
+  for (const part of tlsParts) {
+    const pem = bytes[part];
+    if (pem !== undefined) parts[part] = Buffer.from(pem);
+  }
   const material: TlsMaterial = {
-    cert: bytes.cert && Buffer.from(bytes.cert),
-    key: bytes.key && Buffer.from(bytes.key),
-    ca: bytes.ca && Buffer.from(bytes.ca),
+    parts,
     subject: leaf?.subject.replaceAll('\n', ', '),
     expiresMs: leaf?.validToDate.getTime(),
   };
   if (faults.length === 0) {
-    const refusal = tryContext(material);
+    const refusal = tryContext(parts);
     if (refusal !== undefined) report(bytes.cert === undefined ? 'ca' : 'cert', refusal);
   }
   return faults.length === 0 ? { material } : { faults };
@@ -106,9 +111,9 @@ function isKeyOf(key: KeyObject, certificate: X509Certificate): boolean {
 }
 
 /** OpenSSL's own objections, to a key that is too small for instance; undefined if it has none. */
-function tryContext({ cert, key, ca }: TlsMaterial): string | undefined {
+function tryContext(parts: TlsMaterial['parts']): string | undefined {
   try {
-    createSecureContext({ ...(cert && { cert }), ...(key && { key }), ...(ca && { ca }) });
+    createSecureContext(parts);
     return undefined;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';

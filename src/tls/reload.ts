@@ -2,11 +2,12 @@
  * Reads the files of certificates, keys and authorities again while the sidecar runs. They are polled and compared by
  * content: Kubernetes exchanges a directory behind a symbolic link, which watches of files do not see on every file system.
  */
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { TlsFiles, TlsMaterial, TlsPart } from '../types.ts';
-import { checkMaterial } from './material.ts';
+import { checkMaterial, type TlsBytes, tlsParts } from './material.ts';
 
 export interface TlsReloadOptions {
   readonly files: TlsFiles;
@@ -26,12 +27,11 @@ export interface TlsReload {
   close(): void;
 }
 
-const parts: readonly TlsPart[] = ['cert', 'key', 'ca'];
 /** A certificate and its key are written one after the other: they count once they have stayed the same for so long. */
 const settleMs = 100;
 
 export function createTlsReload(options: TlsReloadOptions): TlsReload {
-  let applied = fingerprint(options.material);
+  let applied = fingerprint(options.material.parts);
   let told: string | undefined;
   let looking: Promise<void> | undefined;
   const timer = setInterval(() => void look(), options.everyMs ?? 5000).unref();
@@ -80,7 +80,7 @@ export function createTlsReload(options: TlsReloadOptions): TlsReload {
 
   async function read(): Promise<Record<TlsPart, Buffer | undefined>> {
     const [cert, key, ca] = await Promise.all(
-      parts.map((part) => {
+      tlsParts.map((part) => {
         const path = options.files[part];
         return path === undefined ? undefined : readFile(path);
       }),
@@ -89,6 +89,8 @@ export function createTlsReload(options: TlsReloadOptions): TlsReload {
   }
 }
 
-function fingerprint(bytes: Readonly<Record<TlsPart, Buffer | undefined>>): string {
-  return parts.map((part) => bytes[part]?.toString('base64') ?? '').join('|');
+function fingerprint(bytes: TlsBytes): string {
+  const hash = createHash('sha256');
+  for (const part of tlsParts) hash.update(`${part} ${bytes[part]?.length ?? '-'}\n`).update(bytes[part] ?? '');
+  return hash.digest('base64');
 }

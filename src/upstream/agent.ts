@@ -38,15 +38,12 @@ export function createUpstreamAgent(baseUrl: URL, tls: AgentTls | undefined): Up
     // The middleware's own agent holds 256 sockets; the 257th stream would wait in silence.
     const pool = { keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 256 };
     if (baseUrl.protocol !== 'https:') return new Agent(pool);
-    const { cert, key, ca } = material ?? {};
     return new TlsAgent({
       ...pool,
       // Said outright, because an environment variable of Node's could switch it off otherwise.
       rejectUnauthorized: true,
       minVersion: 'TLSv1.2',
-      ...(cert && { cert }),
-      ...(key && { key }),
-      ...(ca && { ca }),
+      ...material?.parts,
       ...(tls?.serverName !== undefined && { servername: tls.serverName }),
     });
   }

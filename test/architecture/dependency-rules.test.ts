@@ -38,6 +38,17 @@ test('a stage that imports another one is refused, at any depth and also for a t
   assert.match(report, /A stage never imports another one: src\/decision/);
 });
 
+test('a stage that imports src/tls is refused: it is handed what was checked', async (t) => {
+  for (const stage of ['identity', 'upstream', 'telemetry']) {
+    const report = await lint(
+      t,
+      `src/${stage}/zz.ts`,
+      "import type { TlsFault } from '../tls/material.ts';\n\nexport type Y = TlsFault;\n",
+    );
+    assert.match(report, new RegExp(`A stage never imports another one: src/${stage}`));
+  }
+});
+
 test('a stage that reads the environment is refused', async (t) => {
   const report = await lint(t, 'src/identity/zz.ts', 'export const home = process.env;\n');
   assert.match(report, /noProcessEnv/);

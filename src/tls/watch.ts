@@ -1,0 +1,46 @@
+/** The certificates of every connection that is secured, watched together. */
+import type { TlsFiles, TlsMaterial } from '../types.ts';
+import { createTlsReload } from './reload.ts';
+
+/** Which of the sidecar's connections; a label of metrics. */
+export type TlsConnection = 'listener' | 'upstream';
+
+export interface WatchedTls {
+  readonly connection: TlsConnection;
+  readonly files: TlsFiles;
+  readonly material: TlsMaterial;
+  /** As of `TlsReloadOptions`. */
+  readonly apply: (material: TlsMaterial) => void;
+}
+
+export interface CertificateWatch {
+  /** Looks now whether files have changed. Never rejects. */
+  look(): Promise<void>;
+  close(): void;
+}
+
+/**
+ * @param onResult called once for each change of a connection's files; without faults where it was applied
+ * @param everyMs as of `TlsReloadOptions`
+ */
+export function watchCertificates(
+  watched: readonly WatchedTls[],
+  onResult: (connection: TlsConnection, faults: readonly string[]) => void,
+  everyMs?: number,
+): CertificateWatch {
+  const reloads = watched.map(({ connection, ...tls }) =>
+    createTlsReload({
+      ...tls,
+      onResult: (faults) => onResult(connection, faults),
+      ...(everyMs !== undefined && { everyMs }),
+    }),
+  );
+  return {
+    async look() {
+      await Promise.all(reloads.map((reload) => reload.look()));
+    },
+    close() {
+      for (const reload of reloads) reload.close();
+    },
+  };
+}
