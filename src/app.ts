@@ -4,12 +4,10 @@ import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
+import { loadPolicy, logPolicy } from './active-policy.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
 import { createDecider } from './decision/decide.ts';
-import { createWasmEngine } from './decision/engines/wasm.ts';
-import { rememberResults } from './decision/remember.ts';
-import { PolicyError } from './errors.ts';
 import { createDataListener } from './http/data-listener.ts';
 import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
@@ -20,12 +18,10 @@ import { contentMembers } from './input/ask/asked.ts';
 import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
-import { type PreparedPolicy, preparePolicy } from './policy/prepare.ts';
-import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
-import type { Address, Config, DecisionEngine, InputNeeds, LoadedPolicy, TlsMaterial } from './types.ts';
+import type { Address, Config, InputNeeds, LoadedPolicy, TlsMaterial } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
@@ -55,37 +51,7 @@ export interface App {
   close(graceMs?: number): Promise<void>;
 }
 
-/** A new engine is one more line here. */
-const engines: Readonly<Record<Config['policy']['engine'], () => DecisionEngine>> = { wasm: createWasmEngine };
-
 const readsNothing: InputNeeds = { all: false, members: new Set() };
-
-export interface ActivePolicy {
-  readonly prepared: PreparedPolicy;
-  readonly loaded: LoadedPolicy;
-}
-
-/**
- * Prepares and loads the policy that a configuration names: what `check` does, and what `serve` does before it listens.
- *
- * @throws PolicyError
- */
-export async function loadPolicy(config: Config, searchPath: string | undefined): Promise<ActivePolicy> {
-  const { path, entrypoint, engine } = config.policy;
-  const toolchain = createToolchain({ path: searchPath });
-  try {
-    const prepared = await preparePolicy({ path, entrypoint, toolchain });
-    const loaded = await engines[engine]().load(prepared.policy);
-    if (!loaded.entrypoints.includes(entrypoint)) {
-      throw new PolicyError(
-        `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
-      );
-    }
-    return { prepared, loaded: rememberResults(loaded) };
-  } finally {
-    await toolchain.close();
-  }
-}
 
 /** @throws PolicyError, and the errors of binding a socket */
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
@@ -246,26 +212,4 @@ async function closeServer(server: Server, graceMs: number): Promise<void> {
   const timer = setTimeout(() => server.closeAllConnections(), graceMs);
   await closed;
   clearTimeout(timer);
-}
-
-function logPolicy(log: Logger, config: Config, prepared: PreparedPolicy, loaded: LoadedPolicy): void {
-  const { entrypoint, engine, path } = config.policy;
-  const shape = loaded.shape(entrypoint);
-  const facts = { path, engine, entrypoint, revision: loaded.revision, shape, tests_passed: prepared.testsPassed };
-  log.info(facts, 'policy loaded');
-  if (prepared.ignoredFiles.length > 0) {
-    log.info({ files: prepared.ignoredFiles }, 'files that are neither Rego nor data.json or data.yaml were ignored');
-  }
-  const isDenyList = shape === 'deny_list' || (shape === 'unknown' && config.policy.mode === 'deny_list');
-  if (isDenyList) {
-    log.warn(
-      { entrypoint, allowed_by_name: config.policy.denyListOperations },
-      'the policy is a deny-list: what no rule denies is allowed, but for management operations and cloud models',
-    );
-  } else if (shape === 'unknown') {
-    log.warn(
-      { entrypoint },
-      'the shape of the policy is not known: it must say allow. Set policy.mode: deny_list if it is a deny-list',
-    );
-  }
 }

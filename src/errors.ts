@@ -79,6 +79,9 @@ export const errorTable = {
   },
   policy_error: { status: 500, message: 'The policy failed to evaluate. See the log.' },
   policy_unavailable: { status: 503, message: 'No policy is loaded.' },
+  policy_deadline: { status: 503, message: 'The policy took too long to decide. Try again shortly.' },
+  policy_memory: { status: 503, message: 'The policy used more memory than it may.' },
+  engine_unavailable: { status: 503, message: 'The policy engine can not be reached. Try again shortly.' },
 
   // The upstream
   upstream_unreachable: { status: 502, message: 'Cannot reach Ollama. Is it running?' },
@@ -138,6 +141,23 @@ export class PolicyError extends Error {
   constructor(summary: string, faults: readonly PolicyFault[] = [], options?: ErrorOptions) {
     super([summary, ...faults.map(formatFault)].join('\n'), options);
     this.faults = faults;
+  }
+}
+
+/** Codes with which a failed evaluation denies. */
+export type EvaluationCode = Extract<
+  ErrorCode,
+  'policy_error' | 'policy_unavailable' | 'policy_deadline' | 'policy_memory' | 'engine_unavailable'
+>;
+
+/** An evaluation that gave no result. The caller gets the code; the message is for the log. */
+export class EvaluationError extends Error {
+  override readonly name = 'EvaluationError';
+  readonly code: EvaluationCode;
+
+  constructor(code: EvaluationCode, message: string = errorTable[code].message, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
   }
 }
 

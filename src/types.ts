@@ -140,12 +140,24 @@ export interface InputNeeds {
 /** How an entrypoint answers, known statically where the Rego is at hand. Design: decision. */
 export type EntrypointShape = 'rule' | 'allow' | 'deny_list' | 'unknown';
 
-/** A policy as it was read: compiled or to be compiled. */
+/**
+ * What an engine wants a policy to be prepared to. `wasm`: Rego, tested and compiled. `rego`: Rego, tested and inspected.
+ * `files`: whatever lies at `policy.path`, as it is. `none`: nothing local.
+ */
+export type EngineNeeds = 'wasm' | 'rego' | 'files' | 'none';
+
+/** A policy as it was prepared. Holds what the engine needs and no more: an engine may keep it for as long as it decides. */
 export interface PolicySet {
+  /** Of what was read; empty where nothing was, and the engine says its own. */
   readonly revision: string;
-  /** The compiled module. */
-  readonly wasm: Uint8Array;
+  /** The compiled module; undefined unless the engine needs `wasm`. */
+  readonly wasm: Uint8Array | undefined;
+  /** File name to Rego text, tests left out; empty unless the engine needs `rego`. */
+  readonly modules: Readonly<Record<string, string>>;
+  /** Everything that was read, by its name below `policy.path`; empty unless the engine needs `files`. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
   readonly data: Readonly<Record<string, unknown>>;
+  /** Those that are wanted. What is compiled has them; elsewhere the engine finds out when it loads. */
   readonly entrypoints: readonly string[];
   readonly reads: InputNeeds;
   readonly shapes: ReadonlyMap<string, EntrypointShape>;
@@ -158,6 +170,7 @@ export interface PolicySet {
 /** Evaluates an input against loaded policy. An engine never decides; `decision/narrow.ts` does. */
 export interface DecisionEngine {
   readonly name: string;
+  readonly needs: EngineNeeds;
   /** @throws PolicyError with file, row and column where they are known. */
   load(policy: PolicySet): Promise<LoadedPolicy>;
 }
@@ -170,7 +183,11 @@ export interface LoadedPolicy {
   readonly codes: ReadonlySet<string>;
   readonly deterministic: boolean;
   shape(entrypoint: string): EntrypointShape;
-  /** The raw results: one element for each result of the entrypoint, none if it is undefined. Throws what evaluation throws. */
+  /**
+   * The raw results: one element for each result of the entrypoint, none if it is undefined. Throws what evaluation throws:
+   * an `EvaluationError` (errors.ts) says with which code it denies, anything else denies as `policy_error`. The next
+   * evaluation must work again: an engine replaces what broke.
+   */
   evaluate(entrypoint: string, input: PolicyInput): readonly unknown[] | Promise<readonly unknown[]>;
   close(): Promise<void>;
 }
@@ -347,6 +364,19 @@ export interface UpstreamTls {
   readonly serverName: string | undefined;
 }
 
+/** One policy: where it comes from, the engine that evaluates it and what that engine is told. */
+export interface PolicyConfig {
+  /** Absolute; a directory, a bundle, or for engines that need `files` one file. */
+  readonly path: string;
+  /** A name of `decision/engines/table.ts`. */
+  readonly engine: string;
+  readonly entrypoint: string;
+  /** `deny_list`: the entrypoint is a deny-list although that cannot be seen. Design: decision. */
+  readonly mode: 'auto' | 'deny_list';
+  /** Management operations and cloud models that a deny-list may allow. */
+  readonly denyListOperations: readonly string[];
+}
+
 /** The whole configuration, checked and converted: durations in ms, sizes in bytes, keys as KeyObjects. */
 export interface Config {
   readonly listen: {
@@ -366,15 +396,7 @@ export interface Config {
   readonly cors: { readonly origins: readonly string[] };
   /** Without a trailing slash, each beginning with one. */
   readonly prefixes: readonly string[];
-  readonly policy: {
-    readonly path: string;
-    readonly engine: 'wasm';
-    readonly entrypoint: string;
-    /** `deny_list`: the entrypoint is a deny-list although that cannot be seen. Design: decision. */
-    readonly mode: 'auto' | 'deny_list';
-    /** Management operations and cloud models that a deny-list may allow. */
-    readonly denyListOperations: readonly string[];
-  };
+  readonly policy: PolicyConfig;
   readonly identity: {
     readonly jwt: readonly JwtConfig[];
     readonly ollamaKeys: readonly OllamaKeyConfig[];

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 
-import { loadPolicy } from '../app.ts';
+import { loadPolicy } from '../active-policy.ts';
 import { addConfigOptions, type CliDeps, type ConfigOptions, readConfig } from './config-options.ts';
 
 /** `opallama check`: all that `serve` does before it listens, for CI and for before a restart. */

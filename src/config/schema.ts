@@ -3,9 +3,10 @@
  * gives the spelling and the units of `Config`. `docs/schemas/config.json` is made from here.
  */
 import { z } from 'zod';
-import { address, duration, name, parsed, size } from './fields.ts';
+import { address, duration, parsed, size } from './fields.ts';
 import { identity } from './identity-schema.ts';
 import { parseOrigin } from './origin.ts';
+import { policy } from './policy-schema.ts';
 import { listenTls, upstreamTls } from './tls-schema.ts';
 import { isHostName, parseBaseUrl, quote, UnitError } from './units.ts';
 
@@ -62,48 +63,6 @@ const prefixes = z
   .max(32)
   .prefault(['/api/v1/ollama', '/ollama'])
   .describe('Path prefixes under which the routes are served too, beside the root.');
-
-function parseEntrypoint(value: string | number): string {
-  const text = String(value);
-  if (/^data[/.]/.test(text) || (text.includes('.') && !text.includes('/'))) {
-    const written = text.replace(/^data[/.]/, '').replaceAll('.', '/');
-    throw new UnitError(`${quote(value)} is a reference; an entrypoint is written with slashes: ${written}`);
-  }
-  if (!/^[^\s/]+(\/[^\s/]+)*$/.test(text))
-    throw new UnitError(`${quote(value)} is not an entrypoint; write ollama/authz`);
-  return text;
-}
-
-function parsePolicyPath(value: string | number): string {
-  const text = String(value);
-  if (text === '') throw new UnitError('must name a directory or a bundle (.tar.gz)');
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
-    throw new UnitError('must be a path on this machine: a directory or a bundle (.tar.gz)');
-  return text;
-}
-
-const policy = z
-  .strictObject({
-    path: parsed(parsePolicyPath, 'a path')
-      .prefault('policies/')
-      .describe('A directory of Rego and data, or a bundle.'),
-    engine: z.enum(['wasm']).default('wasm'),
-    entrypoint: parsed(parseEntrypoint, 'an entrypoint such as ollama/authz')
-      .prefault('ollama/authz')
-      .describe('The package or rule that decides, with slashes.'),
-    mode: z
-      .enum(['auto', 'deny_list'])
-      .default('auto')
-      .describe(
-        'deny_list: nothing that a deny does not hold for is refused, where that cannot be seen in the policy.',
-      ),
-    deny_list_operations: z
-      .array(name())
-      .default([])
-      .describe('Management operations, and cloud for cloud models, that a deny-list may allow.'),
-  })
-  .prefault({})
-  .transform(({ deny_list_operations: denyListOperations, ...rest }) => ({ ...rest, denyListOperations }));
 
 const timeouts = z
   .strictObject({

@@ -2,7 +2,7 @@
  * Asks the engine and narrows what it says. Fails closed: whatever goes wrong here ends as a decision that denies, with its
  * own code, so that it is answered, recorded and counted like any other.
  */
-import { errorTable } from '../errors.ts';
+import { type EvaluationCode, EvaluationError, errorTable } from '../errors.ts';
 import type { Decision, LoadedPolicy, Operation, PolicyInput } from '../types.ts';
 import { denied, narrow } from './narrow.ts';
 
@@ -62,16 +62,12 @@ export function createDecider(options: DeciderOptions): Decide {
       };
     } catch (error) {
       options.onError(error, input.decision_id);
-      return failed(input, 'policy_error', policy.revision, elapsedNs(started));
+      const code = error instanceof EvaluationError ? error.code : 'policy_error';
+      return failed(input, code, policy.revision, elapsedNs(started));
     }
   };
 
-  function failed(
-    input: PolicyInput,
-    code: 'policy_error' | 'policy_unavailable',
-    revision: string,
-    durationNs: number,
-  ): Decision {
+  function failed(input: PolicyInput, code: EvaluationCode, revision: string, durationNs: number): Decision {
     return {
       ...denied(code),
       httpStatus: errorTable[code].status,

@@ -1,58 +1,95 @@
 /**
- * From files to a policy that an engine can load: compiled, its tests passed. Whatever is wrong with it is found here, with
+ * From files to a policy that an engine can load: as far as the engine needs it, the tests of Rego passed. Whatever is wrong with it is found here, with
  * file and line, before it can decide anything.
  */
 import { createHash } from 'node:crypto';
 
 import { PolicyError } from '../errors.ts';
-import type { PolicySet } from '../types.ts';
-import { type PolicySource, readPolicySource } from './source.ts';
+import type { EngineNeeds, PolicySet } from '../types.ts';
+import { type PolicyFiles, type PolicySource, readPolicyFiles, readPolicySource } from './source.ts';
 import type { Inspection, TestCase, Toolchain } from './toolchain/protocol.ts';
 
 export interface PrepareOptions {
   readonly path: string;
   readonly entrypoint: string;
   readonly toolchain: Toolchain;
+  /** What the engine needs; `wasm` by default. */
+  readonly needs?: EngineNeeds;
 }
 
 export interface PreparedPolicy {
   readonly policy: PolicySet;
-  readonly kind: PolicySource['kind'];
-  /** How many Rego tests ran; 0 for a compiled bundle. */
+  readonly kind: PolicyFiles['kind'] | 'none';
+  /** How many Rego tests ran; 0 where there is no Rego to test. */
   readonly testsPassed: number;
   readonly ignoredFiles: readonly string[];
 }
 
 /** @throws PolicyError with every fault and its place */
 export async function preparePolicy(options: PrepareOptions): Promise<PreparedPolicy> {
-  const { path, entrypoint, toolchain } = options;
+  const { path, entrypoint, needs = 'wasm' } = options;
   checkEntrypoint(entrypoint);
+  const nothing = { ...emptyPolicy, entrypoints: [entrypoint] };
+  switch (needs) {
+    case 'none':
+      return { policy: nothing, kind: 'none', testsPassed: 0, ignoredFiles: [] };
+    case 'files': {
+      const { kind, files, revision } = await readPolicyFiles(path);
+      const policy = { ...nothing, revision: revision ?? hashFiles(files), files };
+      return { policy, kind, testsPassed: 0, ignoredFiles: [] };
+    }
+    case 'rego':
+    case 'wasm':
+      return prepareRego(options, needs);
+  }
+}
+
+async function prepareRego(options: PrepareOptions, needs: 'rego' | 'wasm'): Promise<PreparedPolicy> {
+  const { path, entrypoint, toolchain } = options;
   const source = await readPolicySource(path);
-  const revision = source.revision ?? hashFiles(source);
+  const { data, modules } = source;
+  const revision = source.revision ?? hashFiles(source.files);
+  const read = { ...emptyPolicy, revision, data, entrypoints: [entrypoint] };
   const rest = { kind: source.kind, ignoredFiles: source.ignored };
 
-  if (source.wasm !== undefined) {
+  if (needs === 'wasm' && source.wasm !== undefined) {
     // A compiled bundle brings no report of what it reads: it is given everything.
-    const policy = {
-      revision,
-      data: source.data,
-      wasm: source.wasm,
-      entrypoints: [entrypoint],
-      ...describe(undefined),
-    };
-    return { ...rest, policy, testsPassed: 0 };
+    return { ...rest, policy: { ...read, wasm: source.wasm }, testsPassed: 0 };
   }
-
+  if (Object.keys(modules).length === 0) {
+    throw new PolicyError(
+      `The bundle ${path} holds no Rego. Build it again with its .rego files, or choose engine wasm.`,
+    );
+  }
   const testsPassed = await runTests(source, toolchain);
-  const compiled = await toolchain.compile({ modules: source.modules, data: source.data, entrypoints: [entrypoint] });
-  const policy = {
-    revision,
-    data: source.data,
-    wasm: compiled.wasm,
-    entrypoints: compiled.entrypoints,
-    ...describe(compiled.inspection),
-  };
-  return { ...rest, policy, testsPassed };
+  if (needs === 'rego') {
+    const inspection = await toolchain.inspect({ modules, data, entrypoints: [entrypoint] });
+    return { ...rest, policy: { ...read, modules: withoutTests(modules), ...describe(inspection) }, testsPassed };
+  }
+  const { wasm, entrypoints, inspection } = await toolchain.compile({ modules, data, entrypoints: [entrypoint] });
+  return { ...rest, policy: { ...read, wasm, entrypoints, ...describe(inspection) }, testsPassed };
+}
+
+/** Nothing is known of it, so it may read everything and its results are not remembered. */
+const emptyPolicy: PolicySet = {
+  revision: '',
+  wasm: undefined,
+  modules: {},
+  files: new Map(),
+  data: {},
+  entrypoints: [],
+  reads: { all: true, members: new Set() },
+  shapes: new Map(),
+  codes: new Set(),
+  deterministic: false,
+};
+
+function withoutTests(modules: PolicySource['modules']): PolicySource['modules'] {
+  return Object.fromEntries(Object.entries(modules).filter(([file]) => !isTest(file)));
+}
+
+function isTest(file: string): boolean {
+  return file.endsWith('_test.rego');
 }
 
 /** A rule that says whom to deny would, as an entrypoint, allow exactly them: `true` is an allow (design: decision). */
@@ -66,7 +103,7 @@ function checkEntrypoint(entrypoint: string): void {
 }
 
 async function runTests(source: PolicySource, toolchain: Toolchain): Promise<number> {
-  if (!Object.keys(source.modules).some((file) => file.endsWith('_test.rego'))) return 0;
+  if (!Object.keys(source.modules).some(isTest)) return 0;
   const { passed, cases } = await toolchain.test({ modules: source.modules, data: source.data });
   if (!passed) throw new PolicyError("The policy's own tests fail.", cases.filter(isFailure).map(toFault));
   return cases.filter(({ outcome }) => outcome === 'pass').length;
@@ -82,19 +119,19 @@ function toFault(test: TestCase) {
   return { code: test.outcome === 'fail' ? 'test_failed' : 'test_error', message, file, row, column };
 }
 
-function describe(inspection: Inspection | undefined): Pick<PolicySet, 'reads' | 'shapes' | 'codes' | 'deterministic'> {
+function describe(inspection: Inspection): Pick<PolicySet, 'reads' | 'shapes' | 'codes' | 'deterministic'> {
   return {
-    reads: { all: inspection?.reads.all ?? true, members: new Set(inspection?.reads.members) },
-    shapes: new Map(Object.entries(inspection?.shapes ?? {})),
-    codes: new Set(inspection?.codes),
-    deterministic: inspection?.nondeterministicBuiltins.length === 0,
+    reads: { all: inspection.reads.all, members: new Set(inspection.reads.members) },
+    shapes: new Map(Object.entries(inspection.shapes)),
+    codes: new Set(inspection.codes),
+    deterministic: inspection.nondeterministicBuiltins.length === 0,
   };
 }
 
 /** Twelve digits: enough to tell revisions apart in a label, and stable wherever the directory lies. */
-function hashFiles(source: PolicySource): string {
+function hashFiles(files: PolicySource['files']): string {
   const hash = createHash('sha256');
-  for (const [file, bytes] of [...source.files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [file, bytes] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${file}\0${bytes.length}\0`).update(bytes);
   }
   return hash.digest('hex').slice(0, 12);

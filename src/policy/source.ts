@@ -34,13 +34,8 @@ const dataFile = /^data\.(?:json|ya?ml)$/;
 
 /** @throws PolicyError with file, row and column */
 export async function readPolicySource(path: string): Promise<PolicySource> {
-  if (/^https?:/.test(path))
-    throw new PolicyError('policy.path must be a directory or a bundle file; URLs are not read yet.');
-  const found = await stat(path).catch((cause: unknown) => {
-    throw new PolicyError(`The policy ${path} can't be read. Check policy.path.`, [], { cause });
-  });
-  if (found.isDirectory()) {
-    const source = assemble('directory', await readDirectory(path), undefined);
+  if (await isDirectory(path)) {
+    const source = assemble('directory', await readDirectory(path, isPolicyFile), undefined);
     if (Object.keys(source.modules).length === 0) throw new PolicyError(`The directory ${path} holds no .rego file.`);
     return source;
   }
@@ -48,7 +43,36 @@ export async function readPolicySource(path: string): Promise<PolicySource> {
   return assemble('bundle', files, revision);
 }
 
-async function readDirectory(root: string): Promise<ReadonlyMap<string, Uint8Array>> {
+export type PolicyFiles = Pick<PolicySource, 'files' | 'revision'> & { readonly kind: PolicySource['kind'] | 'file' };
+
+/**
+ * Reads what an engine that is not Rego's finds at a path: every file of a directory or a bundle, or one file.
+ *
+ * @throws PolicyError
+ */
+export async function readPolicyFiles(path: string): Promise<PolicyFiles> {
+  if (await isDirectory(path)) {
+    const files = await readDirectory(path, () => true);
+    if (files.size === 0) throw new PolicyError(`The directory ${path} holds no file.`);
+    return { kind: 'directory', files, revision: undefined };
+  }
+  if (/\.(?:tar\.gz|tgz)$/.test(path)) return { kind: 'bundle', ...(await readBundle(path)) };
+  return { kind: 'file', files: new Map([[basename(path), await readOrRefuse(path)]]), revision: undefined };
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  if (/^https?:/.test(path))
+    throw new PolicyError('policy.path must be a directory or a bundle file; URLs are not read yet.');
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new PolicyError(`The policy ${path} can't be read. Check policy.path.`, [], { cause });
+  });
+  return found.isDirectory();
+}
+
+async function readDirectory(
+  root: string,
+  isWanted: (name: string) => boolean,
+): Promise<ReadonlyMap<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>();
   let bytes = 0;
   const walk = async (directory: string, prefix: string, above: readonly string[]): Promise<void> => {
@@ -68,7 +92,7 @@ async function readDirectory(root: string): Promise<ReadonlyMap<string, Uint8Arr
         });
       });
       if (info.isDirectory()) await walk(file, relative, [...above, real]);
-      else if (isPolicyFile(name)) {
+      else if (isWanted(name)) {
         bytes += info.size;
         if (files.size >= mostFiles || bytes > mostBytes) {
           throw new PolicyError(

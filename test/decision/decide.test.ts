@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDecider, type DeciderOptions } from '../../src/decision/decide.ts';
+import { EvaluationError } from '../../src/errors.ts';
 import type { EntrypointShape, LoadedPolicy } from '../../src/types.ts';
 import { modelRef, policyInput } from './input.ts';
 
@@ -61,6 +62,17 @@ for (const value of thrown) {
       assert.doesNotMatch(JSON.stringify(reasons), /boom|text|an object/);
       assert.deepEqual(errors, [value]);
     }
+  });
+}
+
+for (const code of ['policy_deadline', 'policy_memory', 'engine_unavailable'] as const) {
+  test(`an engine that fails with ${code} ends in a decision of 503 with that code`, async () => {
+    const error = new EvaluationError(code, 'what the log is told');
+    const { decide, errors } = decider(policyThat(() => Promise.reject(error)));
+    const { allowed, result, httpStatus, reasons } = await decide(policyInput());
+    assert.deepEqual([allowed, result, httpStatus, reasons[0]?.code], [false, 'error', 503, code]);
+    assert.doesNotMatch(JSON.stringify(reasons), /what the log is told/);
+    assert.deepEqual(errors, [error]);
   });
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { allPaths, memberAt } from '../../src/config/members.ts';
+import { engineNames } from '../../src/decision/engines/table.ts';
 import { errorTable } from '../../src/errors.ts';
 import { routes } from '../../src/input/routes.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
@@ -69,6 +70,11 @@ for (const { path, name } of members) {
     assert.equal(documented.get(name), `\`${text}\``);
   });
 }
+
+test('docs/configuration.md says what every engine is', () => {
+  const row = tableRows(configuration, 'Policy').find(([member]) => codes(member)[0] === 'policy.engine');
+  for (const name of engineNames) assert.ok(codes(row?.at(-1)).includes(name), name);
+});
 
 test('docs/configuration.md names the flags that commands take', () => {
   const source = readFileSync(join(root, 'src/cli/config-options.ts'), 'utf8');

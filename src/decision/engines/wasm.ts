@@ -25,7 +25,7 @@ const memoryPerDataByte = 12;
 const refusedBuiltins: ReadonlySet<string> = new Set(['regex.split']);
 
 export function createWasmEngine(): DecisionEngine {
-  return { name: 'wasm', load };
+  return { name: 'wasm', needs: 'wasm', load };
 }
 
 /** @throws PolicyError where the module is no policy, or calls built-ins that are not here. */
@@ -87,7 +87,8 @@ function pick(input: PolicyInput, members: readonly string[]): object {
   return picked;
 }
 
-async function compile(wasm: Uint8Array): Promise<WebAssembly.Module> {
+async function compile(wasm: Uint8Array | undefined): Promise<WebAssembly.Module> {
+  if (wasm === undefined) throw new PolicyError('The policy was not compiled, and the wasm engine needs that.');
   try {
     return await WebAssembly.compile(new Uint8Array(wasm));
   } catch (error) {

@@ -23,6 +23,8 @@ export async function compile(
   return {
     revision: 'r1',
     wasm,
+    modules: {},
+    files: new Map(),
     data,
     entrypoints,
     reads: { all: inspection.reads.all, members: new Set(inspection.reads.members) },

@@ -153,10 +153,11 @@ test('ten thousand evaluations of large inputs do not make the memory grow witho
 
 test('what is no WebAssembly module is refused in plain words', async () => {
   const policy = await compile('package a\n\nallow := true\n', 'a');
+  const whole = policy.wasm ?? assert.fail();
   const cases: ReadonlyArray<readonly [wasm: Uint8Array, message: RegExp]> = [
     [Buffer.from('not wasm'), /not a WebAssembly module/],
     [new Uint8Array(), /not a WebAssembly module/],
-    [policy.wasm.subarray(0, policy.wasm.length - 100), /not a WebAssembly module/],
+    [whole.subarray(0, whole.length - 100), /not a WebAssembly module/],
     // A module, but empty.
     [Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), /not a policy that OPA compiled/],
   ];

@@ -1,0 +1,46 @@
+/** The section `policy`. */
+import { z } from 'zod';
+import { engineNames } from '../decision/engines/table.ts';
+import { name, parsed } from './fields.ts';
+import { quote, UnitError } from './units.ts';
+
+function parseEntrypoint(value: string | number): string {
+  const text = String(value);
+  if (/^data[/.]/.test(text) || (text.includes('.') && !text.includes('/'))) {
+    const written = text.replace(/^data[/.]/, '').replaceAll('.', '/');
+    throw new UnitError(`${quote(value)} is a reference; an entrypoint is written with slashes: ${written}`);
+  }
+  if (!/^[^\s/]+(\/[^\s/]+)*$/.test(text))
+    throw new UnitError(`${quote(value)} is not an entrypoint; write ollama/authz`);
+  return text;
+}
+
+function parsePolicyPath(value: string | number): string {
+  const text = String(value);
+  if (text === '') throw new UnitError('must name a directory or a bundle (.tar.gz)');
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
+    throw new UnitError('must be a path on this machine: a directory or a bundle (.tar.gz)');
+  return text;
+}
+
+/** What one policy is told. The options of an engine stand below the engine's name. */
+const members = {
+  path: parsed(parsePolicyPath, 'a path').prefault('policies/').describe('A directory of Rego and data, or a bundle.'),
+  engine: z.enum(engineNames).default('wasm').describe('What evaluates the policy.'),
+  entrypoint: parsed(parseEntrypoint, 'an entrypoint such as ollama/authz')
+    .prefault('ollama/authz')
+    .describe('The package or rule that decides, with slashes.'),
+  mode: z
+    .enum(['auto', 'deny_list'])
+    .default('auto')
+    .describe('deny_list: nothing that a deny does not hold for is refused, where that cannot be seen in the policy.'),
+  deny_list_operations: z
+    .array(name())
+    .default([])
+    .describe('Management operations, and cloud for cloud models, that a deny-list may allow.'),
+};
+
+export const policy = z
+  .strictObject(members)
+  .prefault({})
+  .transform(({ deny_list_operations: denyListOperations, ...rest }) => ({ ...rest, denyListOperations }));

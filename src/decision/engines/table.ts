@@ -1,0 +1,23 @@
+/**
+ * Every engine by its name in the configuration. A new one is a file beside this and a line here; nothing else tells one
+ * from another.
+ *
+ * Imported only when configured: a sidecar on compiled Rego loads neither Cedar nor a client for a remote OPA.
+ */
+import type { DecisionEngine, PolicyConfig } from '../../types.ts';
+
+/** @param config of the policy that the engine is for; an engine's own options stand below its name */
+type EngineFactory = (config: PolicyConfig) => Promise<DecisionEngine>;
+
+const engines: Readonly<Record<string, EngineFactory>> = {
+  wasm: async () => (await import('./wasm.ts')).createWasmEngine(),
+};
+
+export const engineNames: readonly string[] = Object.keys(engines);
+
+/** Loads nothing of the policy yet. */
+export async function createEngine(config: PolicyConfig): Promise<DecisionEngine> {
+  const create = Object.hasOwn(engines, config.engine) ? engines[config.engine] : undefined;
+  if (create === undefined) throw new Error(`There is no engine ${config.engine}.`);
+  return create(config);
+}

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createEngine, engineNames } from '../../../src/decision/engines/table.ts';
+import type { PolicyConfig } from '../../../src/types.ts';
+
+const config: PolicyConfig = {
+  path: '/nowhere',
+  engine: '',
+  entrypoint: 'ollama/authz',
+  mode: 'auto',
+  denyListOperations: [],
+};
+
+for (const engine of engineNames) {
+  test(`the engine that is configured as ${engine} has that name`, async () => {
+    const { name } = await createEngine({ ...config, engine });
+    assert.equal(name, engine);
+  });
+}
+
+test('a name that no engine has makes none, also one that every object has', async () => {
+  for (const engine of ['', 'Wasm', 'constructor', '__proto__']) {
+    await assert.rejects(createEngine({ ...config, engine }), /There is no engine/);
+  }
+});
