@@ -1,0 +1,5 @@
+package suite
+
+default allow := true
+
+deny if input.model == "forbidden"

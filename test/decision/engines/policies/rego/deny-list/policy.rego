@@ -1,0 +1,3 @@
+package suite
+
+deny contains "model_not_allowed" if input.model == "forbidden"

@@ -1,0 +1,3 @@
+package suite
+
+allow := input.options.answer

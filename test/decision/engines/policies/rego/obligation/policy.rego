@@ -1,0 +1,5 @@
+package suite
+
+default allow := true
+
+obligations := {"no_such_obligation": {"targets": ["gpu"]}} if input.model == "routed"

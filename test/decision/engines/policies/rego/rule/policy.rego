@@ -1,0 +1,5 @@
+package suite
+
+allow if input.model == "tiny"
+
+allow := false if input.model == "other"

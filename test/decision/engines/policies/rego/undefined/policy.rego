@@ -1,0 +1,3 @@
+package suite
+
+allow if input.model == "tiny"
