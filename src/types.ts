@@ -101,6 +101,8 @@ export interface PolicyInput {
   readonly stream?: boolean;
   readonly has_tools?: boolean;
   readonly tools?: readonly string[];
+  /** Of the tools those that Ollama runs itself, and asks the network for. */
+  readonly server_tools?: readonly string[];
   readonly has_system_prompt?: boolean;
   readonly has_template?: boolean;
   readonly raw?: boolean;

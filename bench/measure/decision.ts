@@ -105,6 +105,7 @@ const input: PolicyInput = {
   model_refs: [{ ...ref, part: 'model' }],
   stream: false,
   has_tools: false,
+  server_tools: [],
   has_system_prompt: true,
   message_count: 4,
   prompt_bytes: 800,

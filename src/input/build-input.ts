@@ -88,6 +88,7 @@ function addAsked(input: Draft, asked: Asked, needs: InputNeeds): void {
 function addPrompt(input: Draft, asked: AskedPrompt, needs: InputNeeds): void {
   input.has_tools = asked.hasTools;
   if (asked.hasTools) input.tools = asked.toolNames;
+  input.server_tools = asked.serverTools;
   input.has_system_prompt = asked.hasSystemPrompt;
   input.has_template = asked.hasTemplate;
   input.raw = asked.raw;

@@ -39,6 +39,7 @@ export function withoutContent(input: PolicyInput): Recorded & { readonly erased
     stream: input.stream,
     has_tools: input.has_tools,
     tools: keepNames(input.tools, erased),
+    server_tools: input.server_tools,
     has_system_prompt: input.has_system_prompt,
     has_template: input.has_template,
     raw: input.raw,

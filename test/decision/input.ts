@@ -13,6 +13,7 @@ export function policyInput(over: Partial<PolicyInput> = {}): PolicyInput {
     path: '/api/chat',
     principal: { id: 'alice', kind: 'jwt', roles: ['developer'], permissions: [], claims: {} },
     model: 'llama3.2',
+    server_tools: [],
     client: { ip: '127.0.0.1' },
     now_ns: 1_750_000_000_000_000_000,
     mcp_server: 'ollama-proxy',

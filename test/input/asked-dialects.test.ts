@@ -187,6 +187,12 @@ test("Ollama's own search is a tool of that name, whatever the caller calls it",
     { name: 'f', input_schema: {} },
     { type: 'web_search_20250305', name: 'harmless' },
   ];
-  assert.deepEqual(messages({ tools }).toolNames, ['f', 'web_search']);
+  const asked = messages({ tools: [...tools, { type: 'web_search', name: '' }] });
+  assert.deepEqual([asked.toolNames, asked.serverTools], [['f', 'web_search', 'web_search'], ['web_search']]);
+  // By its type alone, in that very spelling: `anthropic.convertTool`.
+  const own = messages({
+    tools: [{ name: 'web_search' }, { type: 'Web_search', name: 'g' }, { type: 'custom', name: 'h' }],
+  });
+  assert.deepEqual([own.toolNames, own.serverTools], [['web_search', 'g', 'h'], []]);
   assert.equal(messages({ tools: [] }).hasTools, false);
 });

@@ -76,6 +76,7 @@ test('a chat becomes a whole document', () => {
     model_refs: [{ ...ref, part: 'model' }],
     stream: true,
     has_tools: false,
+    server_tools: [],
     has_system_prompt: true,
     has_template: false,
     raw: false,

@@ -174,6 +174,16 @@ const complete: Readonly<Record<RequestType, object>> = {
         content: [
           { type: 'thinking', thinking: 't', signature: 's' },
           { type: 'tool_use', id: 'i', name: 'n', input: { a: 1 } },
+          {
+            type: 'web_search_tool_result',
+            tool_use_id: 'i',
+            content: [{ type: 'web_search_result', title: 't', url: 'u' }],
+          },
+          {
+            type: 'web_search_tool_result',
+            tool_use_id: 'i',
+            content: { type: 'web_search_tool_result_error', error_code: 'e' },
+          },
         ],
       },
       { role: 'system', content: 's' },

@@ -107,13 +107,50 @@ function fromAnthropic(given: Json): readonly Json[] {
       images: ofType('image').map(({ source }) => bytesOf(textOr(object(source)['data']))),
       tool_calls: calls,
     }),
-    ...ofType('tool_result').map((result) =>
+    ...ofType('tool_result', 'web_search_tool_result').map((result) =>
       message('tool', {
-        content: typeof result['content'] === 'string' ? result['content'] : joinTexts(objects(result['content'])),
+        content: result['type'] === 'tool_result' ? toolResult(result['content']) : searchResult(result['content']),
         tool_call_id: textOr(result['tool_use_id']),
       }),
     ),
   ];
+}
+
+function toolResult(content: unknown): string {
+  return typeof content === 'string' ? content : joinTexts(objects(content));
+}
+
+/** `anthropic.formatWebSearchToolResultContent`: the first error of a list is all that is said of it. */
+function searchResult(content: unknown): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return searchError(object(content)) ?? toGoJson(content);
+  const items = objects(content);
+  return (
+    items.map(searchError).find((error) => error !== undefined) ??
+    items
+      .filter(({ type }) => type === 'web_search_result')
+      .map(({ title, url }) => `- ${textOr(title)}: ${textOr(url)}\n`)
+      .join('')
+  );
+}
+
+function searchError({ type, error_code: code }: Json): string | undefined {
+  if (type !== 'web_search_tool_result_error') return undefined;
+  return textOr(code) === '' ? type : `${type}: ${textOr(code)}`;
+}
+
+/** As `encoding/json` writes what it has read into `any`: keys in the order of their bytes, safe to stand in HTML. */
+function toGoJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(toGoJson).join()}]`;
+  if (typeof value === 'object' && value !== null) {
+    const entries = Object.entries(value).toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    return `{${entries.map(([key, member]) => `${toGoJson(key)}:${toGoJson(member)}`).join()}}`;
+  }
+  if (Object.is(value, -0)) return '-0';
+  return JSON.stringify(value ?? null).replace(
+    /[<>&\u2028\u2029]/g,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 function joinTexts(blocks: readonly Json[]): string {

@@ -70,4 +70,7 @@ test('what Ollama once read otherwise is refused, or read as Ollama reads it', a
     assert.ok(system !== undefined && system.refused === undefined, name);
     assert.equal(system.input.has_system_prompt, false, name);
   }
+  const search = kept.get('anthropic.messages.search-result-of-nothing');
+  assert.ok(search !== undefined && search.refused === undefined);
+  assert.equal(search.input.prompt_bytes, Buffer.byteLength('null'));
 });

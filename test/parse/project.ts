@@ -18,6 +18,7 @@ export function project(type: RequestType, input: PolicyInput, includeUsage: boo
     message_count: input.message_count ?? 0,
     messages: arrange(type, toOllamaMessages(type, input.messages, ownSystem ? undefined : input.system)),
     tools: toolsOf(type, input.tools ?? []),
+    server_tools: input.server_tools ?? [],
     inputs: embeds ? [input.prompt ?? ''].flat().filter((text) => text !== '') : [],
     prompt: embeds ? '' : (input.prompt ?? ''),
     suffix: input.suffix ?? '',
@@ -43,6 +44,7 @@ export function arrangeTheirs(type: RequestType, theirs: Json): Json {
     ...theirs,
     messages: arrange(type, objects(theirs['messages'])),
     tools: toolsOf(type, list(theirs['tools'])),
+    server_tools: list(theirs['server_tools']),
     inputs: list(theirs['inputs']).filter((text) => text !== ''),
   };
 }

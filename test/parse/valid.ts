@@ -226,6 +226,20 @@ const responsesItem = oneOf(
   object({ type: is('"reasoning"'), summary: list(object({ type: word, text: word })), encrypted_content: word }),
 );
 
+const searched = oneOf(
+  object(
+    {
+      type: is('"web_search_result"'),
+      title: word,
+      url: string(urls),
+      encrypted_content: word,
+      page_age: oneOf(word, is('null', '1')),
+    },
+    { type: 90, '*': 70 },
+  ),
+  object({ type: is('"web_search_tool_result_error"'), error_code: oneOf(word, is('null', '1')) }, { error_code: 80 }),
+);
+
 const block = oneOf(
   object({ type: is('"text"'), text: word, citations: anything }, { citations: 5 }),
   object({ type: is('"text"'), text: word }),
@@ -241,6 +255,14 @@ const block = oneOf(
     is_error: flag,
   }),
   object({ type: is('"thinking"'), thinking: word, signature: word }),
+  object(
+    {
+      type: is('"web_search_tool_result"'),
+      tool_use_id: word,
+      content: oneOf(word, list(searched), searched, anything),
+    },
+    { content: 90 },
+  ),
 );
 
 const transfer = object(

@@ -21,6 +21,8 @@ const codes = [
   'no_role',
   'operation_not_allowed',
   'role_unknown',
+  'server_tool_not_allowed',
+  'server_tools_missing',
 ];
 
 const toolchain = createToolchain({ path: process.env['PATH'] });
@@ -54,6 +56,7 @@ function inputOf(roles: readonly string[], operation: string, model: string | un
     path: '/api/chat',
     principal: { id: 'someone', kind: 'jwt', roles, permissions: [], claims: {} },
     ...(ref === undefined ? {} : { model: shortName(ref), model_ref: ref, model_refs: [{ ...ref, part: 'model' }] }),
+    server_tools: [],
     client: { ip: '127.0.0.1' },
     now_ns: 1,
     mcp_server: 'ollama-proxy',
@@ -71,7 +74,7 @@ test('the shipped policy passes its own tests and reads nothing but roles, opera
   const { prepared, loaded } = await loadDefault();
   assert.ok(prepared.testsPassed > 40);
   assert.equal(loaded.reads.all, false);
-  assert.deepEqual([...loaded.reads.members].sort(), ['model_refs', 'operation', 'principal']);
+  assert.deepEqual([...loaded.reads.members].sort(), ['model_refs', 'operation', 'principal', 'server_tools']);
   assert.equal(loaded.shape('ollama/authz'), 'allow');
   assert.deepEqual([...loaded.codes].sort(), codes);
 });

@@ -15,13 +15,14 @@ import data.ollama.grants
 # scope: document
 # title: Allow what the roles grant
 # description: >-
-#   One of the caller's roles covers the operation, and each model that the request names is covered by a role that covers
-#   the operation. Whatever is missing from the input denies.
+#   One of the caller's roles covers the operation; each model that the request names, and each tool that Ollama would run
+#   itself, is covered by a role that covers the operation. Whatever is missing from the input denies.
 default allow := false
 
 allow if {
 	grants.operation_granted
 	grants.models_granted
+	grants.server_tools_granted
 }
 
 # Each rule below gives the reason for one way in which allow can fail, so a denial always has at least one of them.
@@ -136,4 +137,37 @@ deny contains {"code": "cloud_model_not_allowed", "message": message} if {
 		`The model "`, grants.model_name(ref), `" runs in the cloud, and no role of the caller (`, grants.role_list,
 		`) that may "`, input.operation, `" lists it under "cloud_models".`,
 	])
+}
+
+# METADATA
+# title: No role names the tool that Ollama runs itself
+# description: >-
+#   Such a tool makes Ollama ask the network, with words that the model chose of what it was told. It must be named under
+#   "server_tools" of a role that covers the operation; a "*" there covers none.
+# custom:
+#   code: server_tool_not_allowed
+#   remediation: Leave the tool out, or name it under "server_tools" of one of the caller's roles in data.json.
+deny contains {"code": "server_tool_not_allowed", "message": message} if {
+	not allow
+	grants.operation_granted
+	some tool in input.server_tools
+	not grants.server_tool_granted(tool)
+	message := concat("", [
+		`Ollama itself runs the tool "`, grants.tool_name(tool), `" and asks the network for it, and no role of the caller (`,
+		grants.role_list, `) that may "`, input.operation, `" names it under "server_tools".`,
+	])
+}
+
+# METADATA
+# title: The input does not say which tools Ollama runs itself
+# description: A chat may bring some, so one that leaves it open is denied.
+# custom:
+#   code: server_tools_missing
+#   remediation: Where the input is written by hand, add "server_tools", an empty array if there are none.
+deny contains {"code": "server_tools_missing", "message": message} if {
+	not allow
+	grants.operation_granted
+	not grants.server_tools_granted
+	not grants.lists_server_tools
+	message := "The input has no array \"server_tools\", so that nobody knows which tools Ollama would run itself."
 }

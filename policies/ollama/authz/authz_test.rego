@@ -10,7 +10,9 @@ roles := {
 	"developer": {"operations": ["*"], "models": ["*"]},
 	"traveller": {"operations": ["*"], "cloud_models": ["gpt-oss:*-cloud"]},
 	"keeper": {"management": ["models.copy", "models.delete", "blobs.create"], "models": ["*"]},
-	"starred": {"operations": ["*"], "models": ["*"], "management": ["*"]},
+	"starred": {"operations": ["*"], "models": ["*"], "management": ["*"], "server_tools": ["*"]},
+	"searcher": {"operations": ["chat"], "models": ["llama3.2"], "server_tools": ["web_search"]},
+	"tooled": {"operations": ["root"], "server_tools": ["web_search"]},
 	"empty": {},
 }
 
@@ -40,6 +42,7 @@ request(names, operation, refs) := {
 	"stream": true,
 	"has_tools": false,
 	"tools": [],
+	"server_tools": [],
 	"has_system_prompt": false,
 	"has_images": false,
 	"image_count": 0,
@@ -237,15 +240,76 @@ test_deny_cloud_model_not_named if {
 	) with input as request(["developer"], "chat", [cloud]) with data.ollama.roles as roles
 }
 
+# Tools that Ollama runs itself
+
+searching(names, tools) := object.union(request(names, "chat", [llama]), {"server_tools": tools})
+
+test_allow_server_tool_named if {
+	authz == allowed with input as searching(["searcher"], ["web_search"]) with data.ollama.roles as roles
+	authz == allowed with input as searching(["developer", "searcher"], ["web_search"]) with data.ollama.roles as roles
+}
+
+test_deny_server_tool_not_named if {
+	authz == denied(
+		"server_tool_not_allowed",
+		concat(" ", [
+			`Ollama itself runs the tool "web_search" and asks the network for it,`,
+			`and no role of the caller (developer) that may "chat" names it under "server_tools".`,
+		]),
+	) with input as searching(["developer"], ["web_search"]) with data.ollama.roles as roles
+}
+
+test_deny_server_tool_by_star if {
+	codes == {"server_tool_not_allowed"} with input as searching(["starred"], ["web_search"]) with data.ollama.roles as roles
+}
+
+test_deny_one_of_several_server_tools if {
+	codes == {"server_tool_not_allowed"} with input as searching(["searcher"], ["web_search", "new"]) with data.ollama.roles as roles
+	codes == {"server_tool_not_allowed"} with input as searching(["searcher"], [null]) with data.ollama.roles as roles
+}
+
+test_deny_server_tool_of_a_role_without_the_operation if {
+	codes == {"server_tool_not_allowed"} with input as searching(["chatter", "tooled"], ["web_search"]) with data.ollama.roles as roles
+}
+
+test_deny_server_tools_absent if {
+	document := request(["searcher"], "chat", [llama])
+	expected := denied(
+		"server_tools_missing",
+		`The input has no array "server_tools", so that nobody knows which tools Ollama would run itself.`,
+	)
+	authz == expected with input as object.remove(document, ["server_tools"]) with data.ollama.roles as roles
+	every tools in [null, false, "web_search", 1] {
+		authz == expected with input as object.union(document, {"server_tools": tools}) with data.ollama.roles as roles
+	}
+	generated := request(["developer"], "generate", [llama])
+	authz == expected with input as object.union(generated, {"server_tools": 1}) with data.ollama.roles as roles
+}
+
+# Without a prompt there are no tools, and the input says nothing of them.
+test_allow_server_tools_absent_where_there_is_no_prompt if {
+	document := object.remove(request(["developer"], "models.show", [llama]), ["server_tools"])
+	authz == allowed with input as document with data.ollama.roles as roles
+}
+
+# What a caller calls its own tools decides nothing.
+test_allow_tool_of_that_name if {
+	document := object.union(request(["chatter"], "chat", [llama]), {"tools": ["web_search"]})
+	authz == allowed with input as document with data.ollama.roles as roles
+}
+
 # A reason for every denial, and none beside an allow.
 
 test_deny_exactly_where_there_is_a_reason if {
 	every names in [[], ["x"], ["reader"], ["chatter", "keeper"], null] {
 		every operation in ["root", "chat", "models.delete", "new", null] {
 			every refs in [[], [llama, cloud], [{}], {}, null] {
-				result := authz with input as request(names, operation, refs) with data.ollama.roles as roles
-				reasonless := count(result.deny) == 0
-				result.allow == reasonless
+				every tools in [[], ["web_search"], [1], {}, {"a": null}, false, null] {
+					document := object.union(request(names, operation, refs), {"server_tools": tools})
+					result := authz with input as document with data.ollama.roles as roles
+					reasonless := count(result.deny) == 0
+					result.allow == reasonless
+				}
 			}
 		}
 	}

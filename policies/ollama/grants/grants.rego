@@ -2,8 +2,8 @@
 # title: Grants
 # description: >-
 #   What the caller's roles grant, read from data.ollama.roles. A package of its own because rules beside allow and deny
-#   would be evaluated and returned with every decision. Of the input it reads operation, principal and model_refs, all of
-#   them without content; not agent_role, because a caller with several roles and no such claim would then be refused.
+#   would be evaluated and returned with every decision. Of the input it reads operation, principal, model_refs and
+#   server_tools, all of them without content; not agent_role, because a caller with several roles and no such claim would then be refused.
 # schemas:
 #   - input: schema.input
 package ollama.grants
@@ -83,6 +83,44 @@ model_granted(ref) if {
 	_covers_operation(role)
 	_covers_model(role, ref)
 }
+
+# METADATA
+# scope: document
+# title: The tools that Ollama runs itself are covered
+# description: >-
+#   Each of them, by a role that covers the operation. Only a chat can bring some, so a chat must say which, if only that
+#   there are none.
+server_tools_granted if {
+	lists_server_tools
+	every tool in input.server_tools {
+		server_tool_granted(tool)
+	}
+}
+
+server_tools_granted if {
+	not input.operation == "chat"
+	not input.server_tools
+}
+
+# METADATA
+# title: The input says which tools Ollama would run itself
+# description: A rule of its own, because OPA looks a member up before it negates what is said of it.
+lists_server_tools if is_array(input.server_tools)
+
+# METADATA
+# title: A role that covers the operation names the tool
+server_tool_granted(tool) if {
+	some role in input.principal.roles
+	_covers_operation(role)
+	tool in data.ollama.roles[role].server_tools
+}
+
+# METADATA
+# scope: document
+# title: The tool's name for people
+default tool_name(_) := "(unnamed)"
+
+tool_name(tool) := tool if is_string(tool)
 
 # METADATA
 # scope: document

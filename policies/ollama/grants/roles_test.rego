@@ -4,7 +4,7 @@ package ollama.roles_test
 import data.ollama.grants
 import data.ollama.roles
 
-members := {"operations", "models", "cloud_models", "management"}
+members := {"operations", "models", "cloud_models", "server_tools", "management"}
 
 test_roles_have_known_members_only if {
 	every role in roles {
@@ -46,5 +46,12 @@ test_models_are_globs_that_can_match if {
 		every pattern in array.concat(object.get(role, "models", []), object.get(role, "cloud_models", [])) {
 			regex.match(`^[a-z0-9._:/*-]+$`, pattern)
 		}
+	}
+}
+
+# Each by its name: a "*" would cover nothing.
+test_server_tools_are_named if {
+	every role in roles {
+		not "*" in object.get(role, "server_tools", [])
 	}
 }

@@ -40,6 +40,7 @@ export function readAnthropicMessages(body: JsonObject): AskedPrompt {
     includeUsage: false,
     hasTools: tools.hasTools,
     toolNames: tools.toolNames,
+    serverTools: tools.serverTools,
     hasSystemPrompt,
     hasTemplate: false,
     raw: false,
@@ -104,10 +105,20 @@ function measureBlock(block: JsonObject): number {
       return measure(Array.isArray(content) ? joinTexts(content) : content);
     }
     case 'web_search_tool_result':
-      return measure(block['content']);
+      return measureSearchResult(block['content']);
     default:
       return 0;
   }
+}
+
+/**
+ * `anthropic.formatWebSearchToolResultContent` puts whatever is there into the prompt, also nothing ("null"), as Go writes
+ * JSON: with six bytes for each of `<>&`, U+2028 and U+2029, and with a sign before zero.
+ */
+function measureSearchResult(content: unknown): number {
+  if (typeof content === 'string') return Buffer.byteLength(content);
+  const json = JSON.stringify(content ?? null, (_key, value: unknown) => (Object.is(value, -0) ? '-0' : value));
+  return Buffer.byteLength(json.replace(/[<>&\u2028\u2029]/g, '\\u0000'));
 }
 
 /** What is no text goes into the prompt as JSON, if at all. */

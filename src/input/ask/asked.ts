@@ -18,6 +18,8 @@ export interface AskedPrompt extends AskedModels {
   /** `stream_options.include_usage` as the caller sent it (v1 only): whether the caller is to see the usage chunk. */
   readonly includeUsage: boolean;
   readonly toolNames: readonly string[];
+  /** Those of them that Ollama runs itself, each once. Their names are Ollama's, whatever the caller calls them. */
+  readonly serverTools: readonly string[];
   readonly hasTools: boolean;
   readonly hasSystemPrompt: boolean;
   readonly hasTemplate: boolean;

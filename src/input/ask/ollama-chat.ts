@@ -22,6 +22,7 @@ export function readOllamaChat(body: JsonObject): AskedPrompt {
     includeUsage: false,
     hasTools: tools.hasTools,
     toolNames: tools.toolNames,
+    serverTools: [],
     hasSystemPrompt: measured.hasSystemPrompt,
     hasTemplate: false,
     raw: false,

@@ -23,6 +23,7 @@ export function readOllamaGenerate(body: JsonObject): AskedPrompt {
     includeUsage: false,
     hasTools: false,
     toolNames: [],
+    serverTools: [],
     hasSystemPrompt: system !== '',
     hasTemplate: template !== '',
     raw: flagOf(body['raw'], 'raw'),

@@ -50,6 +50,7 @@ export function readOpenaiChat(body: JsonObject): AskedPrompt {
     includeUsage: asksForUsage(body),
     hasTools: tools.hasTools,
     toolNames: tools.toolNames,
+    serverTools: [],
     hasSystemPrompt,
     hasTemplate: false,
     raw: false,

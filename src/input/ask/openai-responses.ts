@@ -32,6 +32,7 @@ export function readOpenaiResponses(body: JsonObject): AskedPrompt {
     includeUsage: false,
     hasTools: tools.hasTools,
     toolNames: tools.toolNames,
+    serverTools: [],
     hasSystemPrompt,
     hasTemplate: false,
     raw: false,

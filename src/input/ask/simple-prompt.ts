@@ -25,6 +25,7 @@ export function describePrompt({ model, models }: AskedModels, prompt: SimplePro
     includeUsage: false,
     hasTools: false,
     toolNames: [],
+    serverTools: [],
     hasSystemPrompt: false,
     hasTemplate: false,
     raw: false,

@@ -7,6 +7,11 @@ export interface AskedTools {
   readonly toolBytes: number;
 }
 
+/** With those that Ollama runs itself. */
+export interface AskedServerTools extends AskedTools {
+  readonly serverTools: readonly string[];
+}
+
 const noTools: AskedTools = Object.freeze({ hasTools: false, toolNames: Object.freeze([]), toolBytes: 0 });
 
 /** `tools` of Ollama's chat and of OpenAI's (`api.Tool`). An empty list is none: the Python client always sends one. */
@@ -21,13 +26,17 @@ export function readFlatTools(value: unknown): AskedTools {
 
 /**
  * `tools` of `/v1/messages`. Whatever type begins with `web_search` is Ollama's own tool of that name (`anthropic.convertTool`),
- * which asks ollama.com, whatever name the caller gives it.
+ * which asks ollama.com, whatever name the caller gives it. A tool without such a type is the caller's own, also by that name.
  */
-export function readAnthropicTools(value: unknown): AskedTools {
-  return measureTools(value, (tool) => {
+export function readAnthropicTools(value: unknown): AskedServerTools {
+  let serverTools: readonly string[] = [];
+  const asked = measureTools(value, (tool) => {
     const name = textOf(tool['name'], 'name');
-    return textOf(tool['type'], 'type').startsWith('web_search') ? 'web_search' : name;
+    if (!textOf(tool['type'], 'type').startsWith('web_search')) return name;
+    serverTools = ['web_search'];
+    return 'web_search';
   });
+  return { ...asked, serverTools };
 }
 
 function measureTools(value: unknown, nameOf: (tool: JsonObject) => string): AskedTools {

@@ -20,6 +20,8 @@ type projection struct {
 	MessageCount int        `json:"message_count"`
 	Messages     []message  `json:"messages"`
 	Tools        []string   `json:"tools"`
+	// Those that Ollama runs itself.
+	ServerTools []string `json:"server_tools"`
 	// Of the embedding routes.
 	Inputs []string `json:"inputs"`
 	// Where a model that is created forwards to.

@@ -200,6 +200,10 @@ func messages(c *gin.Context, document []byte) (*projection, error) {
 		return nil, err
 	}
 	p.MessageCount = len(original.Messages)
+	// What the middleware has put in the answer's place runs the search.
+	if _, searches := c.Writer.(*middleware.WebSearchAnthropicWriter); searches {
+		p.ServerTools = []string{"web_search"}
+	}
 	if slices.ContainsFunc(original.Tools, func(t anthropic.Tool) bool { return strings.HasPrefix(t.Type, "web_search") }) {
 		// Its description is Ollama's own text.
 		p.TextBytes = 0
