@@ -19,6 +19,10 @@ type call struct {
 	Schemas             schemas           `json:"schemas"`
 	Coverage            bool              `json:"coverage"`
 	TimeoutMs           int64             `json:"timeoutMs"`
+	Input               any               `json:"input"`
+	NowNs               int64             `json:"nowNs"`
+	Content             []string          `json:"content"`
+	Trace               bool              `json:"trace"`
 }
 
 type answer struct {
@@ -64,6 +68,8 @@ func run(request []byte) (result any, body []byte, err error) {
 		result, err = testPolicy(c)
 	case "format":
 		result, err = formatModules(c)
+	case "explain":
+		result, err = explainPolicy(c)
 	case "inspect":
 		result, err = inspectPolicy(c)
 	default:

@@ -1,6 +1,6 @@
 /** The shapes of what the module answers, checked once where it enters. Their meaning: `protocol.ts`. */
 import { z } from 'zod';
-import type { CheckResult, CompileResult, FormatResult, Inspection, TestResult } from './protocol.ts';
+import type { CheckResult, CompileResult, Explanation, FormatResult, Inspection, TestResult } from './protocol.ts';
 
 const texts = z.array(z.string());
 
@@ -79,6 +79,55 @@ export const formatResult: z.ZodType<FormatResult> = z.object({
   modules: z.record(z.string(), z.string()),
   changed: texts,
   faults: z.array(fault),
+});
+
+const shown = {
+  value: z.unknown().optional(),
+  cut: z.exactOptional(z.string()),
+  undefined: z.exactOptional(z.boolean()),
+  hidden: z.exactOptional(z.boolean()),
+};
+const bindings = z.array(z.object({ name: z.string(), ...shown }));
+const counts = z.array(z.number());
+
+export const explanation: z.ZodType<Explanation> = z.object({
+  defined: z.boolean(),
+  result: z.unknown().optional(),
+  error: z.exactOptional(z.string()),
+  rules: z.array(
+    z.object({
+      path: z.string(),
+      file: z.string(),
+      row: z.number(),
+      column: z.number(),
+      text: z.string(),
+      function: z.boolean(),
+      default: z.boolean(),
+      asked: z.number(),
+      held: z.number(),
+      hidden: z.boolean(),
+    }),
+  ),
+  evaluations: z.array(
+    z.object({
+      rule: z.number(),
+      held: z.boolean(),
+      values: z.array(z.object(shown)),
+      bindings,
+      failures: z.array(
+        z.object({
+          file: z.string(),
+          row: z.number(),
+          column: z.number(),
+          text: z.string(),
+          bindings,
+          calls: counts,
+        }),
+      ),
+    }),
+  ),
+  cut: z.boolean(),
+  trace: z.exactOptional(z.string()),
 });
 
 /** What every command answers: a result, or why there is none. */

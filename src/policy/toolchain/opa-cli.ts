@@ -37,6 +37,13 @@ export function createOpaToolchain(options: OpaOptions): Toolchain {
         refuse('The policy does not compile.', await check(workshop, sources));
         return (await inspect(workshop, sources, request.entrypoints ?? [])).inspection;
       }),
+    explain: () =>
+      Promise.reject(
+        failure(
+          'toolchain_missing',
+          'Explaining needs opa/build/opa.wasm, an "opa" command does not say enough. Where Go 1.21 or newer is installed, "npm run build:opa" builds it.',
+        ),
+      ),
     close: () => Promise.resolve(),
   };
 }

@@ -145,6 +145,87 @@ export interface Annotation {
   readonly custom: Readonly<Record<string, unknown>>;
 }
 
+export interface ExplainRequest extends PolicySources {
+  readonly entrypoint: string;
+  readonly input: unknown;
+  /** Unix time in ns that `time.now_ns` gives; the machine's clock by default. */
+  readonly nowNs?: number;
+  /** Members of the input whose values, and what was made of them, are not to be told. */
+  readonly content?: readonly string[];
+  /** OPA's own trace as text, of at most 50,000 events; values are left out of it where content is. */
+  readonly trace?: boolean;
+}
+
+/** A value; the beginning of the text of one of more than 2,000 bytes; or why there is none. */
+export interface ShownValue {
+  readonly value?: unknown;
+  readonly cut?: string;
+  readonly undefined?: boolean;
+  /** Not told, because it may hold content. */
+  readonly hidden?: boolean;
+}
+
+/** A name as it stands in the source, with values between its brackets: `data.ollama.roles.guest.models`. */
+export interface ShownBinding extends ShownValue {
+  readonly name: string;
+}
+
+/** The expression at which a rule ended. Of several tries, for each element of a list say, those that came furthest. */
+export interface ExplainedFailure {
+  readonly file: string;
+  readonly row: number;
+  readonly column: number;
+  /** The source. */
+  readonly text: string;
+  readonly bindings: readonly ShownBinding[];
+  /** What the expression asked of other rules: indices into `evaluations`. */
+  readonly calls: readonly number[];
+}
+
+/** One time that a rule was asked. */
+export interface ExplainedEvaluation {
+  /** Index into `rules`. */
+  readonly rule: number;
+  readonly held: boolean;
+  /** What it gave, at most 20. */
+  readonly values: readonly ShownValue[];
+  /** Of one that held: what its body saw. */
+  readonly bindings: readonly ShownBinding[];
+  /** Of one that did not hold, at most three. Empty where a rule was entered and its head did not fit. */
+  readonly failures: readonly ExplainedFailure[];
+}
+
+export interface ExplainedRule {
+  /** `ollama/authz/deny` */
+  readonly path: string;
+  readonly file: string;
+  readonly row: number;
+  readonly column: number;
+  /** The first line of its source. */
+  readonly text: string;
+  readonly function: boolean;
+  readonly default: boolean;
+  /** How often it was asked, and how often it gave something. */
+  readonly asked: number;
+  readonly held: number;
+  /** Its values may hold content. */
+  readonly hidden: boolean;
+}
+
+export interface Explanation {
+  /** Whether the entrypoint gave anything. */
+  readonly defined: boolean;
+  readonly result?: unknown;
+  /** Why the evaluation failed. */
+  readonly error?: string;
+  /** All that are no tests, by file and place. */
+  readonly rules: readonly ExplainedRule[];
+  readonly evaluations: readonly ExplainedEvaluation[];
+  /** More happened than is told of. */
+  readonly cut: boolean;
+  readonly trace?: string;
+}
+
 /**
  * OPA's tool chain. Calls may overlap; they are served in order.
  *
@@ -165,6 +246,8 @@ export interface Toolchain {
   format(request: FormatRequest): Promise<FormatResult>;
   /** Rejects if the modules don't compile. */
   inspect(request: InspectRequest): Promise<Inspection>;
+  /** Rejects if the modules don't compile or the entrypoint is missing; an evaluation that fails is a result. Only `wasm` can. */
+  explain(request: ExplainRequest): Promise<Explanation>;
   /** Ends the child; calls in flight reject. */
   close(): Promise<void>;
 }

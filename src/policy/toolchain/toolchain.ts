@@ -71,6 +71,7 @@ function missingToolchain(): Toolchain {
     test: refuse,
     format: refuse,
     inspect: refuse,
+    explain: refuse,
     close: () => Promise.resolve(),
   };
 }

@@ -31,6 +31,9 @@ export function createWasmToolchain(options: ChildOptions): Toolchain & { pid():
     test: async (request) => (await ask('test', request, answers.testResult)).result,
     format: async (request) => (await ask('format', request, answers.formatResult)).result,
     inspect: async (request) => (await ask('inspect', request, answers.inspection)).result,
+    async explain({ entrypoint, ...request }) {
+      return (await ask('explain', { ...request, entrypoints: [entrypoint] }, answers.explanation)).result;
+    },
     close: () => runner.close(),
     pid: () => runner.pid(),
   };
@@ -49,4 +52,5 @@ const summaries: Readonly<Record<string, string>> = {
   compile: 'The policy does not compile.',
   test: 'The policy does not compile, so its tests did not run.',
   inspect: 'The policy does not compile.',
+  explain: 'The policy does not compile, so there is nothing to explain.',
 };
