@@ -1,7 +1,7 @@
 /** Chooses how OPA's tool chain is run: the module of `opa/`, else an `opa` command, else a clear error. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { opaModuleFile } from '../../opa-module/module-file.ts';
 import { failure } from './failure.ts';
 import { createOpaToolchain } from './opa-cli.ts';
 import type { Toolchain } from './protocol.ts';
@@ -18,16 +18,13 @@ export interface ToolchainOptions {
   readonly deadlineMs?: number;
 }
 
-/** The same place seen from `src/` and from `dist/`. */
-const builtModule = fileURLToPath(new URL('../../../opa/build/opa.wasm', import.meta.url));
-
 /**
  * Starts nothing yet. Close it in the end.
  *
  * @returns a tool chain whose `kind` says what was found; with kind `none` every call rejects and says what to do
  */
 export function createToolchain(options: ToolchainOptions): Toolchain {
-  const wasmFile = options.wasmFile ?? builtModule;
+  const wasmFile = options.wasmFile ?? opaModuleFile;
   const deadlineMs = options.deadlineMs ?? 30_000;
   if (existsSync(wasmFile)) return createWasmToolchain({ wasmFile, deadlineMs, idleMs: options.idleMs ?? 10_000 });
   const command = findCommand('opa', options.path);

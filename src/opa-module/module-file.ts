@@ -1,0 +1,29 @@
+/** Where OPA's own code is as one WebAssembly module (`opa/`), and its compiled form. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+/** What `npm run build:opa` makes. The same place seen from `src/` and from `dist/`. */
+export const opaModuleFile = fileURLToPath(new URL('../../opa/build/opa.wasm', import.meta.url));
+
+export function isOpaModuleBuilt(): boolean {
+  return existsSync(opaModuleFile);
+}
+
+const compiled = new Map<string, Promise<WebAssembly.Module>>();
+
+/**
+ * Compiled once in a process (some 150 ms). A worker thread is handed the result, which is shared and not copied.
+ *
+ * @throws what reading the file and compiling it throw
+ */
+export function compileOpaModule(file: string = opaModuleFile): Promise<WebAssembly.Module> {
+  let module = compiled.get(file);
+  if (module === undefined) {
+    module = readFile(file).then((bytes) => WebAssembly.compile(bytes));
+    // What failed once may be there the next time.
+    module.catch(() => compiled.delete(file));
+    compiled.set(file, module);
+  }
+  return module;
+}
