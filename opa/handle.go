@@ -23,6 +23,7 @@ type call struct {
 	NowNs               int64             `json:"nowNs"`
 	Content             []string          `json:"content"`
 	Trace               bool              `json:"trace"`
+	Run                 string            `json:"run"`
 }
 
 type answer struct {

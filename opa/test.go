@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,6 +25,8 @@ type testCase struct {
 	DurationNs int64  `json:"durationNs"`
 	Output     string `json:"output"`
 	Message    string `json:"message,omitempty"`
+	// FailedAt is the expression that made a failing test untrue.
+	FailedAt *failedAt `json:"failedAt,omitempty"`
 }
 
 type testResult struct {
@@ -36,6 +39,9 @@ const defaultTestTimeout = 5 * time.Second
 
 // testPolicy runs the tests one after the other: there is one thread, and results should not depend on its turns.
 func testPolicy(c call) (any, error) {
+	if _, err := regexp.Compile(c.Run); err != nil {
+		return nil, faults{{Code: "invalid_pattern", Message: err.Error()}}
+	}
 	parsed, err := parse(c.Modules)
 	if err != nil {
 		return nil, err
@@ -58,13 +64,15 @@ func testPolicy(c call) (any, error) {
 		timeout = time.Duration(c.TimeoutMs) * time.Millisecond
 	}
 	covered := cover.New()
+	failed := newFailing()
 	results, err := tester.NewRunner().
 		SetParallel(1).
 		SetCompiler(compiler.WithEnablePrintStatements(true)).
 		SetStore(s).
 		SetModules(parsed).
 		SetTimeout(timeout).
-		SetCoverageQueryTracer(&yielding{cover: covered, record: c.Coverage}).
+		SetCoverageQueryTracer(&yielding{cover: covered, record: c.Coverage, failing: failed}).
+		Filter(c.Run).
 		RunTests(ctx, txn)
 	if err != nil {
 		return nil, err
@@ -72,6 +80,9 @@ func testPolicy(c call) (any, error) {
 	out := testResult{Passed: true, Cases: []testCase{}}
 	for r := range results {
 		one := describe(r)
+		if one.Outcome == "fail" {
+			one.FailedAt = failed.within(parsed[one.File], r.Location)
+		}
 		out.Passed = out.Passed && (one.Outcome == "pass" || one.Outcome == "skip")
 		out.Cases = append(out.Cases, one)
 	}
@@ -131,9 +142,10 @@ func failedCases(prefix string, results tester.SubResultMap) []string {
 // yielding records coverage and gives up the thread now and then. WebAssembly has one thread and no preemption, so a test
 // that never yields would never see its own timeout.
 type yielding struct {
-	cover  *cover.Cover
-	record bool
-	events uint32
+	cover   *cover.Cover
+	failing *failing
+	record  bool
+	events  uint32
 }
 
 func (y *yielding) Enabled() bool {
@@ -148,6 +160,7 @@ func (y *yielding) TraceEvent(event topdown.Event) {
 	if y.events++; y.events%1024 == 0 {
 		runtime.Gosched()
 	}
+	y.failing.note(event)
 	if y.record {
 		y.cover.TraceEvent(event)
 	}

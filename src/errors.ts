@@ -167,6 +167,11 @@ export function formatFault(fault: PolicyFault): string {
   return `${place === '' ? '' : `${place}: `}${fault.code}: ${fault.message}`;
 }
 
+/** A command that is called in a way that makes no sense: what is wrong and what to write. Ends the process with code 2. */
+export class CallError extends Error {
+  override readonly name = 'CallError';
+}
+
 /** A configuration that can't be used: every fault at once. Ends the process with code 2. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

@@ -5,7 +5,7 @@ import { Command, CommanderError } from 'commander';
 
 import type { CliDeps } from './cli/config-options.ts';
 import { environment } from './config/environment.ts';
-import { ConfigError, PolicyError } from './errors.ts';
+import { CallError, ConfigError, PolicyError } from './errors.ts';
 
 /** The same place seen from `src/` and from `dist/`. */
 const packageFile = new URL('../package.json', import.meta.url);
@@ -17,6 +17,8 @@ const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['quickstart', async () => (await import('./cli/quickstart.ts')).registerQuickstart],
   ['serve', async () => (await import('./cli/serve.ts')).registerServe],
   ['check', async () => (await import('./cli/check.ts')).registerCheck],
+  ['test', async () => (await import('./cli/test.ts')).registerTest],
+  ['fmt', async () => (await import('./cli/fmt.ts')).registerFmt],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
 
@@ -48,9 +50,14 @@ function report(error: unknown): number {
     process.stderr.write(`The configuration can't be used:\n${error.faults.map((fault) => `  ${fault}\n`).join('')}`);
     return 2;
   }
+  if (error instanceof CallError) {
+    process.stderr.write(`${error.message}\n`);
+    return 2;
+  }
   if (error instanceof PolicyError) {
     process.stderr.write(`${error.message}\n`);
-    return 1;
+    // Where OPA's tool chain is missing or fails, nothing was found out about the policy.
+    return error.faults.length > 0 && error.faults.every(({ code }) => code.startsWith('toolchain_')) ? 2 : 1;
   }
   if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
     process.stderr.write(

@@ -31,6 +31,25 @@ export function loadConfig(sources: ConfigSources): Config {
   return config;
 }
 
+/**
+ * The section `policy` alone, for commands that work on policies and need no key and no listener.
+ *
+ * @throws ConfigError for faults of that section, or a file that can't be read
+ */
+export function loadPolicySection(sources: ConfigSources): Config['policy'] {
+  const merged = mergeSources(sources);
+  const { layers, whole } = merged;
+  const faults = [...merged.faults];
+  const result = configSchema.shape.policy.safeParse(valueAt(layers.tree, ['policy']));
+  for (const issue of merged.readable ? (result.error?.issues ?? []) : []) {
+    const path = ['policy', ...issue.path.filter((part) => typeof part !== 'symbol')];
+    for (const fault of describeIssue(issue, path, valueAt(layers.tree, path)))
+      faults.push({ place: placeOf(layers, fault.path, whole), path: fault.path, text: fault.text });
+  }
+  if (!result.success || faults.length > 0) throw new ConfigError(formatFaults(faults));
+  return { ...result.data, path: resolve(directoryOf(sources, merged, ['policy', 'path']), result.data.path) };
+}
+
 /** Checks each section on its own, so that a fault in one hides none in another. Adds to `faults`. */
 function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fault[]): Config | undefined {
   const { layers, whole } = merged;

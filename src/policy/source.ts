@@ -151,7 +151,7 @@ function mount(data: Record<string, unknown>, file: string, bytes: Uint8Array, f
     .split('/')
     .filter((part) => part !== '.');
   const nested = path.reduceRight<Record<string, unknown>>((inner, part) => ({ [part]: inner }), value);
-  const clash = merge(data, nested, []);
+  const clash = mergeData(data, nested);
   if (clash !== undefined) {
     faults.push({
       code: 'data_conflict',
@@ -167,18 +167,18 @@ function isFaults(read: ReturnType<typeof readBaseDocument>): read is readonly P
   return Array.isArray(read);
 }
 
-/** @returns the path at which both define something that is not an object */
-function merge(
+/** Lays one base document over another. @returns the path at which both define something that is not an object */
+export function mergeData(
   into: Record<string, unknown>,
   from: Readonly<Record<string, unknown>>,
-  path: readonly string[],
+  path: readonly string[] = [],
 ): string | undefined {
   for (const [key, value] of Object.entries(from)) {
     const present = Object.hasOwn(into, key) ? into[key] : undefined;
     if (present === undefined) {
       Object.defineProperty(into, key, { value, enumerable: true, writable: true, configurable: true });
     } else if (isRecord(present) && isRecord(value)) {
-      const clash = merge(present, value, [...path, key]);
+      const clash = mergeData(present, value, [...path, key]);
       if (clash !== undefined) return clash;
     } else {
       return [...path, key].join('.');

@@ -84,6 +84,28 @@ test('docs/configuration.md names the flags that commands take', () => {
   assert.deepEqual(rows, flags);
 });
 
+test('the README lists every command, and no other', () => {
+  const source = readFileSync(join(root, 'src/main.ts'), 'utf8');
+  const commands = [...source.matchAll(/^ {2}\['(\w+)', async/gm)].map(([, name]) => name);
+  assert.ok(commands.length > 4);
+  const rows = tableRows(readme, 'Commands').map(([command]) => codes(command)[0]);
+  assert.deepEqual(rows, commands);
+});
+
+test('docs/cli.md names every option of the commands that it describes, and no other', () => {
+  const paper = readPaper('docs/cli.md');
+  for (const [, command = ''] of paper.matchAll(/^## (\w+)$/gm)) {
+    const source = readFileSync(join(root, `src/cli/${command}.ts`), 'utf8');
+    const flags = [...source.matchAll(/\.option\('(?:-\w, )?(--[a-z-]+)/g)].map(([, flag]) => flag);
+    const documented = tableRows(paper, command).flatMap(([option]) =>
+      codes(option).flatMap((code) => code.match(/^--[a-z-]+/) ?? []),
+    );
+    const common = ['--config', '--format', '--entrypoint'];
+    const own = (names: readonly (string | undefined)[]) => names.filter((name) => !common.includes(name ?? '')).sort();
+    assert.deepEqual(own(documented), own(flags), command);
+  }
+});
+
 /** The members of an interface in `types.ts`: types are gone at run time, so they are read from the source. */
 function membersOf(name: string): readonly string[] {
   const source = readFileSync(join(root, 'src/types.ts'), 'utf8');

@@ -56,6 +56,7 @@ export const testResult: z.ZodType<TestResult> = z.object({
       durationNs: z.number(),
       output: z.string(),
       message: z.exactOptional(z.string()),
+      failedAt: z.exactOptional(z.object({ row: z.number(), text: z.string() })),
     }),
   ),
   coverage: z.exactOptional(

@@ -19,7 +19,8 @@ export function createOpaToolchain(options: OpaOptions): Toolchain {
     test: (request) =>
       inside(request, async (workshop) => {
         refuse('The policy does not compile, so its tests did not run.', await check(workshop, request));
-        const flags = ['--format', 'json', '--timeout', `${request.timeoutMs ?? 5_000}ms`];
+        const limit = ['--timeout', `${request.timeoutMs ?? 5_000}ms`];
+        const flags = ['--format', 'json', ...limit, ...(request.run === undefined ? [] : ['--run', request.run])];
         const cases = testCases(await workshop.run('test', ...flags, 'policy'), workshop);
         const passed = cases.every(({ outcome }) => outcome === 'pass' || outcome === 'skip');
         // With failing tests the command prints those in place of the coverage.

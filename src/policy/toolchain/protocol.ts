@@ -51,6 +51,8 @@ export interface TestRequest extends PolicySources {
   readonly coverage?: boolean;
   /** Limit for one test, milliseconds; 5,000 by default. */
   readonly timeoutMs?: number;
+  /** RE2 pattern: only tests whose full name (`data.ollama.authz_test.test_x`) it matches. */
+  readonly run?: string;
 }
 
 export interface TestCase {
@@ -67,6 +69,8 @@ export interface TestCase {
   readonly output: string;
   /** Why, for `fail` and `error`. */
   readonly message?: string;
+  /** The expression of a failing test that is not true; absent where the tool chain can't tell. */
+  readonly failedAt?: { readonly row: number; readonly text: string };
 }
 
 export interface TestResult {
