@@ -13,6 +13,7 @@ import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
 import { secureContextOf } from './http/tls-server.ts';
+import { createCertify } from './identity/client-certificate.ts';
 import { createIdentify } from './identity/identify.ts';
 import { contentMembers } from './input/ask/asked.ts';
 import { createBodyBudget } from './input/body.ts';
@@ -102,6 +103,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const faults = createSocketFaults();
   const pipeline = createPipeline({
     config,
+    certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates),
     identify: createIdentify(config.identity),
     decide: createDecider({
       engine: config.policy.engine,

@@ -14,6 +14,14 @@ export const errorTable = {
   missing_credentials: { status: 401, message: 'Send a bearer token: "Authorization: Bearer <token>".' },
   invalid_credentials: { status: 401, message: 'The credential was refused. Ask for a new token.' },
   conflicting_credentials: { status: 401, message: 'Two credentials that differ were sent. Send one.' },
+  certificate_expired: {
+    status: 401,
+    message: 'The certificate of this connection has expired. Connect again with a new one.',
+  },
+  ambiguous_certificate: {
+    status: 401,
+    message: 'The certificate is that of several callers, or its names cannot be read. Present one of a single caller.',
+  },
 
   // HTTP that two readers could read in two ways
   malformed_http: { status: 400, message: 'This is not a well-formed HTTP/1.1 request.' },

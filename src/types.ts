@@ -47,7 +47,7 @@ export type AnswerKind =
 /** The verified caller. */
 export interface Principal {
   readonly id: string;
-  readonly kind: 'jwt' | 'ollama_key' | 'anonymous';
+  readonly kind: 'jwt' | 'ollama_key' | 'client_certificate' | 'anonymous';
   readonly roles: readonly string[];
   /** The claim `agent_role` or `role`; undefined where the credential carries neither. */
   readonly agentRole: string | undefined;
@@ -117,7 +117,12 @@ export interface PolicyInput {
   readonly keep_alive?: unknown;
   readonly format?: unknown;
   readonly max_tokens?: number;
-  readonly client: { readonly ip: string; readonly user_agent?: string };
+  readonly client: {
+    readonly ip: string;
+    readonly user_agent?: string;
+    /** Id of the entry of `identity.client_certificates` that the connection's certificate maps to. */
+    readonly certificate?: string;
+  };
   /** One clock reading for the whole decision, Unix time in ns; a string of digits would be safer, Rego wants a number. */
   readonly now_ns: number;
   readonly metadata?: Readonly<Record<string, unknown>>;
@@ -236,6 +241,7 @@ export interface AuditEvent {
   readonly request_id: string;
   readonly decision_id?: string | undefined;
   readonly principal?: string | undefined;
+  readonly client_certificate?: string | undefined;
   readonly agent_role?: string | undefined;
   readonly tenant?: string | undefined;
   readonly api: Api;
@@ -335,6 +341,22 @@ export interface OllamaKeyConfig {
   readonly clockToleranceMs: number;
 }
 
+/** A certificate that callers present, and whose it is. */
+export interface ClientCertificateConfig {
+  /** What of the certificate is compared. */
+  readonly match: 'san_uri' | 'san_dns' | 'subject' | 'fingerprint';
+  /** Compared whole; a DNS name in lower case, a fingerprint as 64 lower-case hexadecimal digits. */
+  readonly value: string;
+  readonly id: string;
+  /** None: the certificate is no caller, it only carries the tokens of callers. */
+  readonly roles: readonly string[];
+  readonly agentRole: string | undefined;
+  readonly permissions: readonly string[];
+  readonly tenant: string | undefined;
+  /** Whether tokens of other callers count on its connections. */
+  readonly carriesTokens: boolean;
+}
+
 /** `cert`: the own certificate and those that signed it; `key`: its private key; `ca`: who may vouch for the peer. */
 export type TlsPart = 'cert' | 'key' | 'ca';
 
@@ -402,6 +424,7 @@ export interface Config {
   readonly identity: {
     readonly jwt: readonly JwtConfig[];
     readonly ollamaKeys: readonly OllamaKeyConfig[];
+    readonly clientCertificates: readonly ClientCertificateConfig[];
     readonly anonymous: { readonly roles: readonly string[] } | undefined;
     /** Treat a credential that is there and wrong as anonymous, for SDKs that must send some key. */
     readonly acceptUnknownCredentials: boolean;

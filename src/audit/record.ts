@@ -38,6 +38,8 @@ export interface RequestStart {
 }
 
 export interface RequestRecord {
+  /** @param id of the known certificate that the connection was opened with */
+  certified(id: string): void;
   identified(principal: Principal): void;
   routed(route: { readonly api: Api; readonly operation: Operation; readonly path: string }): void;
   /** The caller's body is here; the wait for it ends. */
@@ -79,6 +81,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     const startedMs = performance.now();
     let waitedFromMs: number | undefined;
     let waitedMs = 0;
+    let certificate: string | undefined;
     let principal: Principal | undefined;
     let route: { readonly api: Api; readonly operation: Operation; readonly path: string } | undefined;
     let input: PolicyInput | undefined;
@@ -90,6 +93,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
     let finished = false;
 
     return {
+      certified(id) {
+        certificate = id;
+      },
       identified(value) {
         principal = value;
       },
@@ -130,6 +136,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         request_id: start.requestId,
         decision_id: input?.decision_id,
         principal: principal?.id,
+        client_certificate: certificate,
         agent_role: input?.agent_role,
         tenant: principal?.tenant,
         api: route?.api ?? start.api,

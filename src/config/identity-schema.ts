@@ -1,5 +1,6 @@
 /** The section `identity` of the configuration: who may enter, and by which keys that is known. */
 import { z } from 'zod';
+import { clientCertificates } from './client-certificate-schema.ts';
 import { duration, name, parsed } from './fields.ts';
 import { parseSshKey } from './ssh-key.ts';
 import { quote, UnitError } from './units.ts';
@@ -132,6 +133,7 @@ export const identity = z
   .strictObject({
     jwt: z.array(jwt).max(64).default([]),
     ollama_keys: ollamaKeys.describe("Keys of Ollama's own command line, which signs with OLLAMA_AUTH=1."),
+    client_certificates: clientCertificates.describe('Certificates of callers, where listen.tls asks for them.'),
     anonymous: z
       .strictObject({ roles: z.array(name()).min(1) })
       .optional()
@@ -146,13 +148,18 @@ export const identity = z
       .describe('Of several roles the first in this list is the agent role, where the token names none.'),
   })
   .prefault({})
-  .refine((value) => !value.accept_unknown_credentials || value.anonymous !== undefined, {
-    path: ['accept_unknown_credentials'],
-    error: 'needs identity.anonymous, whose roles such a caller gets',
-  })
+  .refine(
+    (value) =>
+      !value.accept_unknown_credentials || value.anonymous !== undefined || value.client_certificates.length > 0,
+    {
+      path: ['accept_unknown_credentials'],
+      error: 'needs identity.anonymous, whose roles such a caller gets, or identity.client_certificates',
+    },
+  )
   .transform((value) => ({
     jwt: value.jwt,
     ollamaKeys: value.ollama_keys,
+    clientCertificates: value.client_certificates,
     anonymous: value.anonymous,
     acceptUnknownCredentials: value.accept_unknown_credentials,
     rolePrecedence: value.role_precedence,

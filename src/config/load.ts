@@ -94,6 +94,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   if (
     identity !== undefined &&
     identity.jwt.length + identity.ollamaKeys.length === 0 &&
+    !identity.clientCertificates.some(({ roles }) => roles.length > 0) &&
     identity.anonymous === undefined
   ) {
     report(
@@ -103,6 +104,12 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   }
   const base =
     upstream && chooseUpstream(upstream.baseUrl, sources.env, placeOf(layers, ['upstream', 'base_url'], whole), faults);
+  if (listen !== undefined && listen.tls?.clientAuth === undefined && identity?.clientCertificates.length) {
+    report(
+      ['identity', 'client_certificates'],
+      'needs listen.tls with client_ca_file, the authorities that vouch for callers; nobody is asked for a certificate otherwise',
+    );
+  }
   if (listen !== undefined) {
     const { data, ops } = listen;
     if (isSameAddress(data, ops)) {

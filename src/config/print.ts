@@ -1,5 +1,5 @@
 import { Document, isMap, Scalar } from 'yaml';
-import type { Config, JwtConfig, ListenTls, OllamaKeyConfig, UpstreamTls } from '../types.ts';
+import type { ClientCertificateConfig, Config, JwtConfig, ListenTls, OllamaKeyConfig, UpstreamTls } from '../types.ts';
 
 /**
  * The configuration as YAML that gives the same configuration when it is loaded. A secret is never in it: there stands
@@ -30,6 +30,7 @@ export function printConfig(config: Config): string {
     identity: {
       jwt: identity.jwt.map(printKey),
       ollama_keys: identity.ollamaKeys.map(printOllamaKey),
+      client_certificates: identity.clientCertificates.map(printClientCertificate),
       ...(identity.anonymous === undefined ? {} : { anonymous: { roles: identity.anonymous.roles } }),
       accept_unknown_credentials: identity.acceptUnknownCredentials,
       role_precedence: identity.rolePrecedence,
@@ -103,6 +104,18 @@ function printOllamaKey(entry: OllamaKeyConfig): Record<string, unknown> {
     permissions: entry.permissions,
     ...(entry.tenant === undefined ? {} : { tenant: quoted(entry.tenant) }),
     clock_tolerance: printDuration(entry.clockToleranceMs),
+  };
+}
+
+function printClientCertificate(entry: ClientCertificateConfig): Record<string, unknown> {
+  return {
+    id: quoted(entry.id),
+    [entry.match]: quoted(entry.value),
+    roles: entry.roles,
+    ...(entry.agentRole === undefined ? {} : { agent_role: quoted(entry.agentRole) }),
+    permissions: entry.permissions,
+    ...(entry.tenant === undefined ? {} : { tenant: quoted(entry.tenant) }),
+    carries_tokens: entry.carriesTokens,
   };
 }
 

@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Exit, Recorder } from '../audit/record.ts';
 import type { Decide } from '../decision/decide.ts';
 import { RequestError } from '../errors.ts';
+import type { Certify } from '../identity/client-certificate.ts';
 import type { Identify } from '../identity/identify.ts';
 import type { Asked } from '../input/ask/asked.ts';
 import { readAsked, readPathModel } from '../input/ask/read.ts';
@@ -37,6 +38,8 @@ import type { SocketFaults } from './socket-faults.ts';
 
 export interface PipelineParts {
   readonly config: Config;
+  /** Where the data listener asks for certificates. */
+  readonly certify?: Certify | undefined;
   readonly identify: Identify;
   readonly decide: Decide;
   /** Which members of the input the policy that decides now reads. */
@@ -106,7 +109,10 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         answerPreflight(request, response, ids);
         return { outcome: 'complete', status: 204 };
       }
-      const principal = parts.identify(request.rawHeaders, { method, path: target.path, query: target.query });
+      const certified = parts.certify?.(request.socket);
+      if (certified !== undefined) record.certified(certified.principal.id);
+      const call = { method, path: target.path, query: target.query };
+      const principal = parts.identify(request.rawHeaders, call, certified);
       record.identified(principal);
       const route = matchRoute(method, target.path);
       api = route.api;
@@ -132,6 +138,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
             principal,
             asked,
             clientIp: request.socket.remoteAddress ?? '',
+            clientCertificate: certified?.principal.id,
             rawHeaders: request.rawHeaders,
             nowNs: Date.now() * 1e6,
             rolePrecedence: config.identity.rolePrecedence,

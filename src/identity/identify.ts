@@ -4,6 +4,8 @@
  */
 import { RequestError } from '../errors.ts';
 import type { Config, Principal } from '../types.ts';
+import { challenge } from './challenge.ts';
+import type { Certified } from './client-certificate.ts';
 import { type Credential, readCredential } from './credentials.ts';
 import { createJwtAuthenticator } from './jwt.ts';
 import { createOllamaKeyAuthenticator } from './ollama-key.ts';
@@ -20,8 +22,11 @@ export interface Call {
 }
 export type Authenticator = (credential: Credential, call: Call) => Authentication;
 
-/** @throws RequestError 401 with `WWW-Authenticate` where nobody is known */
-export type Identify = (rawHeaders: readonly string[], call: Call) => Principal;
+/**
+ * @param certified whom the connection's certificate maps to, if anybody
+ * @throws RequestError 401 with `WWW-Authenticate` where nobody is known
+ */
+export type Identify = (rawHeaders: readonly string[], call: Call, certified?: Certified) => Principal;
 
 export function createIdentify(config: Config['identity']): Identify {
   // A new kind of credential is one more element here.
@@ -39,26 +44,40 @@ export function createIdentify(config: Config['identity']): Identify {
     claims: {},
   };
 
-  return function identify(rawHeaders, call) {
+  return function identify(rawHeaders, call, certified) {
     const credential = readCredentialOrRefuse(rawHeaders);
+    // Whoever calls without a credential of the request's own.
+    const bare = certified?.calls === true ? certified.principal : anonymous;
     if (credential === undefined) {
-      if (anonymous !== undefined) return anonymous;
+      if (bare !== undefined) return bare;
       throw new RequestError('missing_credentials', undefined, challenge());
     }
     for (const authenticate of authenticators) {
       const answer = authenticate(credential, call);
       if (answer === 'not mine') continue;
-      if ('principal' in answer) return answer.principal;
-      if (anonymous !== undefined && config.acceptUnknownCredentials) return anonymous;
-      throw new RequestError(
-        'invalid_credentials',
-        `The credential was refused: ${answer.rejected}.`,
-        challenge(answer.rejected),
-      );
+      if ('principal' in answer) return agreeing(answer.principal, certified);
+      return otherwise(answer.rejected, `The credential was refused: ${answer.rejected}.`, certified);
     }
-    if (anonymous !== undefined && config.acceptUnknownCredentials) return anonymous;
-    throw new RequestError('invalid_credentials', undefined, challenge('this kind of credential is not known'));
+    return otherwise('this kind of credential is not known', undefined, certified);
   };
+
+  /** What becomes of a credential that is there and wrong. */
+  function otherwise(description: string, message: string | undefined, certified: Certified | undefined): Principal {
+    // On a connection that carries others' tokens it is one of theirs: the carrier must not stand in for them.
+    const asIfNone = certified?.calls === true && !certified.carriesTokens ? certified.principal : anonymous;
+    if (config.acceptUnknownCredentials && asIfNone !== undefined) return asIfNone;
+    throw new RequestError('invalid_credentials', message, challenge(description));
+  }
+}
+
+/** Two proofs of who calls must name the same caller. */
+function agreeing(principal: Principal, certified: Certified | undefined): Principal {
+  if (certified === undefined || certified.carriesTokens || certified.principal.id === principal.id) return principal;
+  throw new RequestError(
+    'conflicting_credentials',
+    "The credential is another caller's than the certificate of the connection. Send one of the same caller, or none.",
+    challenge("the credential is another caller's than the certificate of the connection"),
+  );
 }
 
 function readCredentialOrRefuse(rawHeaders: readonly string[]): Credential | undefined {
@@ -68,17 +87,4 @@ function readCredentialOrRefuse(rawHeaders: readonly string[]): Credential | und
     if (!(error instanceof RequestError)) throw error;
     throw new RequestError(error.code, error.message, challenge('two credentials differ'));
   }
-}
-
-/** RFC 6750 section 3: no error code where no credential was sent. */
-function challenge(description?: string): { headers: Readonly<Record<string, string>> } {
-  const realm = 'Bearer realm="opallama"';
-  return {
-    headers: {
-      'www-authenticate':
-        description === undefined
-          ? realm
-          : `${realm}, error="invalid_token", error_description="${description.replaceAll('"', "'")}"`,
-    },
-  };
 }

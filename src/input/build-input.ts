@@ -15,6 +15,8 @@ export interface InputFacts {
   /** Undefined for a route that names no model. */
   readonly asked: Asked | undefined;
   readonly clientIp: string;
+  /** Id of the certificate that the connection was opened with, where it is a known one. */
+  readonly clientCertificate?: string | undefined;
   readonly rawHeaders: readonly string[];
   /** Unix time in nanoseconds. */
   readonly nowNs: number;
@@ -43,7 +45,11 @@ export function buildInput(facts: InputFacts, needs: InputNeeds): PolicyInput {
     method: facts.method,
     path: route.path,
     principal: describePrincipal(principal),
-    client: { ip: facts.clientIp, ...(headers.userAgent !== undefined && { user_agent: headers.userAgent }) },
+    client: {
+      ip: facts.clientIp,
+      ...(headers.userAgent !== undefined && { user_agent: headers.userAgent }),
+      ...(facts.clientCertificate !== undefined && { certificate: facts.clientCertificate }),
+    },
     now_ns: facts.nowNs,
     mcp_server: 'ollama-proxy',
     tool_name: 'ollama-api',

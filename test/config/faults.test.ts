@@ -128,7 +128,7 @@ test('anonymous callers have a role, and only they are what a wrong credential f
   });
   assert.equal(
     fault,
-    'opallama.yaml:2:3: identity.accept_unknown_credentials: needs identity.anonymous, whose roles such a caller gets',
+    'opallama.yaml:2:3: identity.accept_unknown_credentials: needs identity.anonymous, whose roles such a caller gets, or identity.client_certificates',
   );
 });
 

@@ -22,6 +22,7 @@ test('without anything but who may enter, every default of the design stands', (
   assert.deepEqual(config.identity, {
     jwt: [],
     ollamaKeys: [],
+    clientCertificates: [],
     anonymous: { roles: ['guest'] },
     acceptUnknownCredentials: false,
     rolePrecedence: [],

@@ -1,5 +1,6 @@
 /** Keys, tokens and configurations of the identity tests. Tokens are put together by hand, so that they can be wrong. */
 import { createHmac, createSecretKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import type { Certified } from '../../src/identity/client-certificate.ts';
 import { type Call, createIdentify } from '../../src/identity/identify.ts';
 import type { Config, JwtConfig } from '../../src/types.ts';
 
@@ -40,13 +41,17 @@ export function identifier(over: Partial<Config['identity']> = {}) {
   const identify = createIdentify({
     jwt: [jwtKey()],
     ollamaKeys: [],
+    clientCertificates: [],
     anonymous: undefined,
     acceptUnknownCredentials: false,
     rolePrecedence: [],
     ...over,
   });
-  return (rawHeaders: readonly string[], call: Call = { method: 'POST', path: '/api/chat', query: '' }) =>
-    identify(rawHeaders, call);
+  return (
+    rawHeaders: readonly string[],
+    call: Call = { method: 'POST', path: '/api/chat', query: '' },
+    certified?: Certified,
+  ) => identify(rawHeaders, call, certified);
 }
 
 /** Seconds since 1970, `offset` from now. */

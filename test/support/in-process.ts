@@ -45,6 +45,7 @@ export interface TestSidecarOptions {
   /** Origins of web pages that may call; none by default. */
   readonly origins?: readonly string[];
   readonly ollamaKeys?: Config['identity']['ollamaKeys'];
+  readonly clientCertificates?: Config['identity']['clientCertificates'];
   readonly anonymousRoles?: readonly string[];
   readonly timeouts?: Partial<Config['timeouts']>;
   readonly limits?: Partial<Config['limits']>;
@@ -71,6 +72,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     identity: {
       jwt: [key],
       ollamaKeys: options.ollamaKeys ?? [],
+      clientCertificates: options.clientCertificates ?? [],
       anonymous: options.anonymousRoles && { roles: options.anonymousRoles },
       acceptUnknownCredentials: false,
       rolePrecedence: [],

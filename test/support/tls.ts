@@ -1,6 +1,6 @@
 /** TLS for tests: what the configuration would have made of files, an https stand-in for Ollama, and a client. */
 import { once } from 'node:events';
-import { createServer, request } from 'node:https';
+import { type Agent, createServer, request } from 'node:https';
 import type { ConnectionOptions, TlsOptions } from 'node:tls';
 
 import { checkMaterial } from '../../src/tls/material.ts';
@@ -63,24 +63,27 @@ export interface TlsAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
+  /** The caller's own port, by which one connection is told from another. */
+  readonly port: number | undefined;
 }
 
 export interface TlsCall extends ConnectionOptions {
+  readonly agent?: Agent;
   readonly token?: string;
   readonly path?: string;
   readonly method?: string;
   readonly payload?: string;
 }
 
-/** One request on a connection of its own. Rejects where no answer comes, with what was wrong. */
+/** One request, on a connection of its own where no agent says otherwise. Rejects where no answer comes, with what was wrong. */
 export function call(
   url: string,
-  { token, path = '/api/version', payload, method, ...tls }: TlsCall,
+  { token, path = '/api/version', payload, method, agent, ...tls }: TlsCall,
 ): Promise<TlsAnswer> {
   return new Promise((resolve, reject) => {
     const outgoing = request(new URL(path, url), {
       ...tls,
-      agent: false,
+      agent: agent ?? false,
       method: method ?? (payload === undefined ? 'GET' : 'POST'),
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       timeout: 5000,
@@ -88,13 +91,14 @@ export function call(
     outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within 5 s')));
     outgoing.on('error', reject);
     outgoing.on('response', (response) => {
+      const port = response.socket.localPort;
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (text: string) => {
         body += text;
       });
       response.on('error', reject);
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body, port }));
     });
     outgoing.end(payload);
   });
