@@ -31,8 +31,9 @@ describe('the data listener over TLS', () => {
     });
   });
   after(async () => {
-    await sidecar.close();
+    // The stand-in first: where the sidecar did not start, it would keep the test's process.
     for (const end of cleanUps) end();
+    await sidecar.close();
   });
 
   const failures = async (reason: string): Promise<number> => {
