@@ -44,6 +44,9 @@ export function logPolicy(log: Logger, config: Config, prepared: PreparedPolicy,
   if (prepared.ignoredFiles.length > 0) {
     log.info({ files: prepared.ignoredFiles }, 'files that are neither Rego nor data.json or data.yaml were ignored');
   }
+  const notReady = loaded.notReady?.();
+  if (notReady !== undefined)
+    log.warn({ engine, reason: notReady }, 'the engine can not decide yet: everything is denied');
   const isDenyList = shape === 'deny_list' || (shape === 'unknown' && config.policy.mode === 'deny_list');
   if (isDenyList) {
     log.warn(

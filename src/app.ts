@@ -143,7 +143,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       return metrics.registry.metrics();
     },
     metricsContentType: metrics.registry.contentType,
-    notReady: () => [...(policy === undefined ? ['no policy is loaded'] : []), ...(closing ? ['shutting down'] : [])],
+    notReady: () => [
+      ...(policy === undefined ? ['no policy is loaded'] : [policy.notReady?.() ?? []].flat()),
+      ...(closing ? ['shutting down'] : []),
+    ],
   });
   const certificates = watchCertificates(securedConnections(config, dataServer, agent), (connection, faults) => {
     metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');

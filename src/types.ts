@@ -196,6 +196,8 @@ export interface LoadedPolicy {
    * evaluation must work again: an engine replaces what broke.
    */
   evaluate(entrypoint: string, input: PolicyInput): readonly unknown[] | Promise<readonly unknown[]>;
+  /** Why nothing can be decided at the moment, a sentence; undefined where it can. Absent: an engine that always can. */
+  notReady?(): string | undefined;
   close(): Promise<void>;
 }
 
@@ -399,6 +401,31 @@ export interface PolicyConfig {
   readonly mode: 'auto' | 'deny_list';
   /** Management operations and cloud models that a deny-list may allow. */
   readonly denyListOperations: readonly string[];
+  /** For the engine `opa`. */
+  readonly opa?: OpaConfig | undefined;
+}
+
+/** A remote OPA and how it is asked. */
+export interface OpaConfig {
+  /** With a path prefix where there is one; `http://localhost` where `socket` is set. */
+  readonly url: URL;
+  /** A Unix socket, absolute. */
+  readonly socket: string | undefined;
+  /** Sent as a bearer token. */
+  readonly token: string | undefined;
+  /** Where the token came from, for `--print-config`. */
+  readonly tokenSource: { readonly member: 'token_env' | 'token_file'; readonly value: string } | undefined;
+  readonly tls: UpstreamTls | undefined;
+  /** Until the decision is there, ms. */
+  readonly timeout: number;
+  readonly circuitBreaker: {
+    /** In a row, after which OPA is not asked any more. */
+    readonly failures: number;
+    /** Between two looks whether it is back, ms. */
+    readonly reset: number;
+  };
+  /** The members of the input that its policy reads; undefined where that is not known. */
+  readonly reads: readonly string[] | undefined;
 }
 
 /** The whole configuration, checked and converted: durations in ms, sizes in bytes, keys as KeyObjects. */

@@ -8,6 +8,7 @@ import { isSameKey, loadKey } from './keys.ts';
 import { isMap, placeOf, valueAt } from './layers.ts';
 import { memberAt } from './members.ts';
 import { addressOf, defaultUpstream, isSameAddress, parseOllamaHost } from './ollama-host.ts';
+import { loadOpa } from './opa.ts';
 import { configSchema } from './schema.ts';
 import { type ConfigSources, type MergedSources, mergeSources } from './sources.ts';
 import { type LoadedTls, listenTlsFiles, loadTls, type TlsMembers, upstreamTlsFiles } from './tls.ts';
@@ -91,6 +92,13 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const keys = loadKeys(sources, merged, report);
   const listenTls = loadTlsOf(['listen', 'tls'], listenTlsFiles);
   const upstreamTls = loadTlsOf(['upstream', 'tls'], upstreamTlsFiles);
+  const opa =
+    policy &&
+    loadOpa(valueAt(layers.tree, ['policy', 'opa']), policy.opa, {
+      ...sources,
+      directory: (path) => directoryOf(sources, merged, ['policy', 'opa', ...path]),
+      report: (path, text) => report(['policy', 'opa', ...path], text),
+    });
   if (
     identity !== undefined &&
     identity.jwt.length + identity.ollamaKeys.length === 0 &&
@@ -137,7 +145,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     upstream: { baseUrl: base.url, tls: upstream?.tls && upstreamTls && { ...upstream.tls, ...upstreamTls } },
     cors,
     prefixes,
-    policy: { ...policy, path: resolve(directoryOf(sources, merged, ['policy', 'path']), policy.path) },
+    policy: { ...policy, path: resolve(directoryOf(sources, merged, ['policy', 'path']), policy.path), opa },
     identity: { ...identity, jwt },
     timeouts,
     limits,

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { engineNames } from '../decision/engines/table.ts';
 import { name, parsed } from './fields.ts';
+import { opa } from './opa-schema.ts';
 import { quote, UnitError } from './units.ts';
 
 function parseEntrypoint(value: string | number): string {
@@ -38,6 +39,7 @@ const members = {
     .array(name())
     .default([])
     .describe('Management operations, and cloud for cloud models, that a deny-list may allow.'),
+  opa,
 };
 
 export const policy = z

@@ -1,5 +1,5 @@
 import { Document, isMap, Scalar } from 'yaml';
-import type { ClientCertificateConfig, Config, JwtConfig, ListenTls, OllamaKeyConfig, UpstreamTls } from '../types.ts';
+import type { ClientCertificateConfig, Config, JwtConfig, ListenTls, OllamaKeyConfig, OpaConfig, UpstreamTls } from '../types.ts';
 
 /**
  * The configuration as YAML that gives the same configuration when it is loaded. A secret is never in it: there stands
@@ -26,6 +26,7 @@ export function printConfig(config: Config): string {
       entrypoint: policy.entrypoint,
       mode: policy.mode,
       deny_list_operations: policy.denyListOperations,
+      ...(policy.engine === 'opa' && policy.opa && { opa: printOpa(policy.opa) }),
     },
     identity: {
       jwt: identity.jwt.map(printKey),
@@ -80,6 +81,25 @@ function printUpstreamTls({ files, serverName }: UpstreamTls): Record<string, un
     ...(files.ca !== undefined && { ca_file: files.ca }),
     ...(files.cert !== undefined && { cert_file: files.cert, key_file: files.key }),
     ...(serverName !== undefined && { server_name: serverName }),
+  };
+}
+
+function printOpa({
+  url,
+  socket,
+  tokenSource,
+  tls,
+  timeout,
+  circuitBreaker,
+  reads,
+}: OpaConfig): Record<string, unknown> {
+  return {
+    url: socket === undefined ? url.href.replace(/\/$/, '') : `unix://${socket}`,
+    ...(tokenSource && { [tokenSource.member]: tokenSource.value }),
+    ...(tls && { tls: printUpstreamTls(tls) }),
+    timeout: printDuration(timeout),
+    circuit_breaker: { failures: circuitBreaker.failures, reset: printDuration(circuitBreaker.reset) },
+    ...(reads && { reads }),
   };
 }
 

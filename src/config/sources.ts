@@ -3,7 +3,7 @@ import { readDocument } from './document.ts';
 import type { Environment } from './environment.ts';
 import { describeUnknown, type Fault, type Place } from './faults.ts';
 import { errorCode } from './keys.ts';
-import { isMap, type Layers, markPlace, overlay, valueAt } from './layers.ts';
+import { isMap, type Layers, markPlace, overlay } from './layers.ts';
 import { memberAt } from './members.ts';
 import { readText, readVariables } from './variables.ts';
 
@@ -128,9 +128,20 @@ function readConfigFile({ file, cwd, readFile }: ConfigSources): MergedSources {
   return { ...empty, layers };
 }
 
+/** The members that name a variable with a secret. */
+const secretMembers: ReadonlySet<string> = new Set(['secret_env', 'token_env']);
+
 /** The variables that hold secrets: whatever stands in them is not configuration. */
 function secretNames(tree: unknown): ReadonlySet<string> {
-  const entries = valueAt(tree, ['identity', 'jwt']);
-  const names = (Array.isArray(entries) ? entries : []).map((entry) => valueAt(entry, ['secret_env']));
-  return new Set(names.filter((name) => typeof name === 'string'));
+  const names = new Set<string>();
+  const look = (value: unknown, depth: number): void => {
+    if (typeof value !== 'object' || value === null || depth === 0) return;
+    for (const [member, child] of Object.entries(value)) {
+      if (typeof child === 'string' && secretMembers.has(member)) names.add(child);
+      else look(child, depth - 1);
+    }
+  };
+  // No member stands deeper.
+  look(tree, 8);
+  return names;
 }

@@ -25,7 +25,7 @@ export const listenTls = z
   .describe('Serve the data listener over TLS.');
 
 /** The name is looked for in a certificate, where no port stands. */
-function parseServerName(value: string | number): string {
+export function parseServerName(value: string | number): string {
   const text = String(value);
   if (!isHostName(text) || /^[\d.]+$/.test(text)) throw new UnitError(`${quote(value)} is not a host name`);
   return text.toLowerCase();

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { access, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -6,8 +6,12 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+/** For `test(name, { skip })`. */
+export const noGo =
+  spawnSync('go', ['version']).error === undefined ? false : 'the opa command is built here, and Go is missing';
+
 /** Enough for empty caches on a busy machine with two cores. */
-const buildLimitMs = 600_000;
+export const buildLimitMs = 600_000;
 
 /**
  * The real `opa` command, of the version that `opa/go.mod` names, built once into a cache outside the clone.

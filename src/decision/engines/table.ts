@@ -11,6 +11,7 @@ type EngineFactory = (config: PolicyConfig) => Promise<DecisionEngine>;
 
 const engines: Readonly<Record<string, EngineFactory>> = {
   wasm: async () => (await import('./wasm.ts')).createWasmEngine(),
+  opa: async ({ opa }) => (await import('./opa.ts')).createOpaEngine(opa),
 };
 
 export const engineNames: readonly string[] = Object.keys(engines);

@@ -1,0 +1,122 @@
+/**
+ * HTTP to a remote OPA, below its SDK. The SDK asks by `fetch`, which knows no Unix sockets and no certificates, follows
+ * redirects and reads answers of any length: see docs/decisions/027-remote-opa.md.
+ */
+import { Agent, type IncomingMessage, request as plainRequest, type RequestOptions } from 'node:http';
+import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+
+import { EvaluationError } from '../../errors.ts';
+import type { OpaConfig } from '../../types.ts';
+
+export interface OpaAnswer {
+  readonly status: number;
+  readonly bytes: Buffer;
+}
+
+export interface OpaConnection {
+  /**
+   * @param path below the root of the server, with its query
+   * @param body JSON; a GET where there is none
+   * @param timeoutMs until the last byte of the answer, the wait for a connection included
+   * @throws EvaluationError `policy_deadline` or `engine_unavailable`
+   */
+  ask(path: string, body: string | undefined, timeoutMs: number): Promise<OpaAnswer>;
+  close(): void;
+}
+
+/** Decisions at once; the next one waits for a connection, within its deadline. */
+const mostSockets = 128;
+/** A decision is some hundred bytes. */
+const mostAnswerBytes = 1 << 20;
+
+export function createOpaConnection({ url, socket, token, tls }: OpaConfig): OpaConnection {
+  const secure = url.protocol === 'https:';
+  const pool = { keepAlive: true, maxSockets: mostSockets, scheduling: 'lifo' as const };
+  const agent = secure
+    ? new TlsAgent({
+        ...pool,
+        // Said outright, because an environment variable of Node's could switch it off otherwise.
+        rejectUnauthorized: true,
+        minVersion: 'TLSv1.2',
+        ...tls?.material.parts,
+        ...(tls?.serverName !== undefined && { servername: tls.serverName }),
+      })
+    : new Agent(pool);
+  const request = secure ? tlsRequest : plainRequest;
+  const place = socket === undefined ? url.origin : `unix://${socket}`;
+  const common: RequestOptions = {
+    agent,
+    ...(socket === undefined
+      ? { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port === '' ? (secure ? 443 : 80) : url.port }
+      : { socketPath: socket }),
+  };
+  const authorization = token === undefined ? undefined : `Bearer ${token}`;
+
+  return { ask, close: () => agent.destroy() };
+
+  function ask(path: string, body: string | undefined, timeoutMs: number): Promise<OpaAnswer> {
+    return new Promise((resolve, reject) => {
+      let current: ReturnType<typeof request> | undefined;
+      const timer = setTimeout(() => end(tooLate(timeoutMs)), timeoutMs);
+      // The first end counts: what is destroyed then fails once more.
+      const end = (outcome: OpaAnswer | EvaluationError): void => {
+        clearTimeout(timer);
+        if (outcome instanceof EvaluationError) {
+          reject(outcome);
+          current?.destroy();
+        } else resolve(outcome);
+      };
+      const send = (mayRepeat: boolean): void => {
+        const sent = request({
+          ...common,
+          path,
+          method: body === undefined ? 'GET' : 'POST',
+          headers: headersOf(body),
+        });
+        current = sent;
+        sent.on('error', (cause) => {
+          // OPA may close a kept connection just when it is used again. A question that has no effect may be asked twice.
+          if (mayRepeat && sent.reusedSocket && sent === current && isReset(cause)) send(false);
+          else end(unavailable(place, cause.message === '' ? 'no connection' : cause.message, cause));
+        });
+        sent.on('response', (answer) => read(answer, end));
+        sent.end(body);
+      };
+      send(true);
+    });
+  }
+
+  function headersOf(body: string | undefined): Record<string, string | number> {
+    return {
+      host: socket === undefined ? url.host : 'localhost',
+      accept: 'application/json',
+      ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+      ...(authorization !== undefined && { authorization }),
+    };
+  }
+
+  function read(answer: IncomingMessage, end: (outcome: OpaAnswer | EvaluationError) => void): void {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    answer.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > mostAnswerBytes) end(unavailable(place, `the answer is longer than ${mostAnswerBytes} bytes`));
+      else chunks.push(chunk);
+    });
+    answer.on('end', () => end({ status: answer.statusCode ?? 0, bytes: Buffer.concat(chunks) }));
+    answer.on('error', (cause) => end(unavailable(place, 'the answer was cut short', cause)));
+  }
+}
+
+function tooLate(timeoutMs: number): EvaluationError {
+  return new EvaluationError('policy_deadline', `OPA gave no decision within ${timeoutMs} ms.`);
+}
+
+/** @param why ends the sentence */
+function unavailable(place: string, why: string, cause?: unknown): EvaluationError {
+  return new EvaluationError('engine_unavailable', `OPA at ${place} can't be asked: ${why}.`, { cause });
+}
+
+function isReset(error: Error): boolean {
+  return 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+}
