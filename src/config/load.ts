@@ -41,14 +41,17 @@ export function loadPolicySection(sources: ConfigSources): Config['policy'] {
   const merged = mergeSources(sources);
   const { layers, whole } = merged;
   const faults = [...merged.faults];
+  const report: Report = (path, text) => {
+    faults.push({ place: placeOf(layers, path, whole), path, text });
+  };
   const result = configSchema.shape.policy.safeParse(valueAt(layers.tree, ['policy']));
   for (const issue of merged.readable ? (result.error?.issues ?? []) : []) {
     const path = ['policy', ...issue.path.filter((part) => typeof part !== 'symbol')];
-    for (const fault of describeIssue(issue, path, valueAt(layers.tree, path)))
-      faults.push({ place: placeOf(layers, fault.path, whole), path: fault.path, text: fault.text });
+    for (const fault of describeIssue(issue, path, valueAt(layers.tree, path))) report(fault.path, fault.text);
   }
-  if (!result.success || faults.length > 0) throw new ConfigError(formatFaults(faults));
-  return { ...result.data, path: resolve(directoryOf(sources, merged, ['policy', 'path']), result.data.path) };
+  const policy = result.data && completePolicy(result.data, sources, merged, report);
+  if (policy === undefined || faults.length > 0) throw new ConfigError(formatFaults(faults));
+  return policy;
 }
 
 /** Checks each section on its own, so that a fault in one hides none in another. Adds to `faults`. */
@@ -92,13 +95,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const keys = loadKeys(sources, merged, report);
   const listenTls = loadTlsOf(['listen', 'tls'], listenTlsFiles);
   const upstreamTls = loadTlsOf(['upstream', 'tls'], upstreamTlsFiles);
-  const opa =
-    policy &&
-    loadOpa(valueAt(layers.tree, ['policy', 'opa']), policy.opa, {
-      ...sources,
-      directory: (path) => directoryOf(sources, merged, ['policy', 'opa', ...path]),
-      report: (path, text) => report(['policy', 'opa', ...path], text),
-    });
+  const wholePolicy = policy && completePolicy(policy, sources, merged, report);
   if (
     identity !== undefined &&
     identity.jwt.length + identity.ollamaKeys.length === 0 &&
@@ -133,7 +130,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     report(['upstream', 'tls'], 'needs an upstream whose URL begins with https://');
   }
 
-  if (!(listen && base && cors && prefixes && policy && identity && timeouts && limits && audit && log))
+  if (!(listen && base && cors && prefixes && wholePolicy && identity && timeouts && limits && audit && log))
     return undefined;
   const jwt = identity.jwt.flatMap((entry, index) => {
     const key = keys[index];
@@ -145,13 +142,31 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     upstream: { baseUrl: base.url, tls: upstream?.tls && upstreamTls && { ...upstream.tls, ...upstreamTls } },
     cors,
     prefixes,
-    policy: { ...policy, path: resolve(directoryOf(sources, merged, ['policy', 'path']), policy.path), opa },
+    policy: wholePolicy,
     identity: { ...identity, jwt },
     timeouts,
     limits,
     audit,
     log,
   };
+}
+
+/** Resolves the path, and reads the files of the engine that is chosen, of no other. */
+function completePolicy(
+  { opa, ...policy }: z.output<typeof configSchema.shape.policy>,
+  sources: ConfigSources,
+  merged: MergedSources,
+  report: Report,
+): Config['policy'] {
+  const path = resolve(directoryOf(sources, merged, ['policy', 'path']), policy.path);
+  if (policy.engine !== 'opa') return { ...policy, path };
+  const section = ['policy', 'opa'];
+  const loaded = loadOpa(valueAt(merged.layers.tree, section), opa, {
+    ...sources,
+    directory: (member) => directoryOf(sources, merged, [...section, ...member]),
+    report: (member, text) => report([...section, ...member], text),
+  });
+  return { ...policy, path, opa: loaded };
 }
 
 type Report = (path: Path, text: string) => void;

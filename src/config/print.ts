@@ -1,5 +1,13 @@
 import { Document, isMap, Scalar } from 'yaml';
-import type { ClientCertificateConfig, Config, JwtConfig, ListenTls, OllamaKeyConfig, OpaConfig, UpstreamTls } from '../types.ts';
+import type {
+  ClientCertificateConfig,
+  Config,
+  JwtConfig,
+  ListenTls,
+  OllamaKeyConfig,
+  OpaConfig,
+  UpstreamTls,
+} from '../types.ts';
 
 /**
  * The configuration as YAML that gives the same configuration when it is loaded. A secret is never in it: there stands

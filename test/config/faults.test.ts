@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { engineNames } from '../../src/decision/engines/table.ts';
 import { faultsOf, guests, load, secret } from './sources.ts';
 
 /** Configurations with one slip each, and the one fault that must name it. */
@@ -60,7 +61,10 @@ const slips: ReadonlyArray<readonly [yaml: string, fault: string]> = [
     'policy: { path: "https://bundles.example/b.tar.gz" }',
     'opallama.yaml:2:11: policy.path: must be a path on this machine: a directory or a bundle (.tar.gz)',
   ],
-  ['policy: { engine: opa }', 'opallama.yaml:2:11: policy.engine: must be wasm'],
+  [
+    'policy: { engine: perl }',
+    `opallama.yaml:2:11: policy.engine: must be ${engineNames.length === 1 ? '' : 'one of '}${engineNames.join(', ')}`,
+  ],
   [
     'listen: { hosts: ["a.example:80"] }',
     'opallama.yaml:2:19: listen.hosts[0]: must be a host name or an address, without a port',
