@@ -42,6 +42,8 @@ export interface TestSidecarOptions {
   /** Files of a policy of the test's own; the shipped one by default. */
   readonly policy?: Readonly<Record<string, string>>;
   readonly entrypoint?: string;
+  /** Another engine, and what it is told. */
+  readonly policyConfig?: Partial<Config['policy']>;
   /** Origins of web pages that may call; none by default. */
   readonly origins?: readonly string[];
   readonly ollamaKeys?: Config['identity']['ollamaKeys'];
@@ -68,6 +70,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       entrypoint: options.entrypoint ?? 'ollama/authz',
       mode: 'auto',
       denyListOperations: [],
+      ...options.policyConfig,
     },
     identity: {
       jwt: [key],
