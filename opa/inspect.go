@@ -6,9 +6,11 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/version"
 )
 
 type inspection struct {
+	OpaVersion               string            `json:"opaVersion"`
 	Reads                    reads             `json:"reads"`
 	Shapes                   map[string]string `json:"shapes"`
 	Packages                 []string          `json:"packages"`
@@ -46,10 +48,11 @@ func inspectPolicy(c call) (any, error) {
 
 func inspect(m modules, compiler *ast.Compiler, data map[string]any, entrypoints []string) (inspection, error) {
 	out := inspection{
-		Reads:    readsOf(m),
-		Shapes:   map[string]string{},
-		Packages: packagePaths(compiler),
-		Rules:    rulePaths(compiler),
+		OpaVersion: version.Version,
+		Reads:      readsOf(m),
+		Shapes:     map[string]string{},
+		Packages:   packagePaths(compiler),
+		Rules:      rulePaths(compiler),
 	}
 	for _, name := range entrypoints {
 		out.Shapes[name] = shapeOf(compiler, data, name)

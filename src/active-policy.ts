@@ -41,6 +41,7 @@ export function logPolicy(log: Logger, config: Config, prepared: PreparedPolicy,
   const shape = loaded.shape(entrypoint);
   const facts = { path, engine, entrypoint, revision: loaded.revision, shape, tests_passed: prepared.testsPassed };
   log.info(facts, 'policy loaded');
+  for (const warning of prepared.warnings ?? []) log.warn({ path }, warning);
   if (prepared.ignoredFiles.length > 0) {
     log.info({ files: prepared.ignoredFiles }, 'files that are neither Rego nor data.json or data.yaml were ignored');
   }

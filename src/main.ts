@@ -19,6 +19,7 @@ const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['check', async () => (await import('./cli/check.ts')).registerCheck],
   ['test', async () => (await import('./cli/test.ts')).registerTest],
   ['fmt', async () => (await import('./cli/fmt.ts')).registerFmt],
+  ['build', async () => (await import('./cli/build.ts')).registerBuild],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
 

@@ -12,6 +12,8 @@ export interface Bundle {
   /** By path without a leading slash; the manifest and signatures left out. */
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly revision: string | undefined;
+  /** `metadata` of the manifest, as it came. */
+  readonly metadata: unknown;
 }
 
 /** Bounds against a bundle that unpacks to more than anyone meant. */
@@ -41,10 +43,9 @@ export async function readBundle(path: string): Promise<Bundle> {
   if (isPacked(tar)) throw new PolicyError(`The bundle ${path} is packed twice. Build it again.`);
   if (!hasEnd(tar)) throw new PolicyError(`The bundle ${path} has no end. Was it cut short? Build it again.`);
   const files = await unpack(tar, path);
-  const revision = readRevision(files.get(manifestFile), path);
   return {
     files: new Map([...files].filter(([name]) => name !== manifestFile && name !== '.signatures.json')),
-    revision,
+    ...readManifest(files.get(manifestFile), path),
   };
 }
 
@@ -101,14 +102,18 @@ async function unpack(tar: Buffer, path: string): Promise<Map<string, Uint8Array
   });
 }
 
-function readRevision(bytes: Uint8Array | undefined, path: string): string | undefined {
-  if (bytes === undefined) return undefined;
+function readManifest(bytes: Uint8Array | undefined, path: string): Pick<Bundle, 'revision' | 'metadata'> {
+  if (bytes === undefined) return { revision: undefined, metadata: undefined };
   let manifest: unknown;
   try {
     manifest = JSON.parse(Buffer.from(bytes).toString('utf8'));
   } catch (cause) {
     throw new PolicyError(`The manifest of the bundle ${path} is not JSON.`, [], { cause });
   }
-  if (typeof manifest !== 'object' || manifest === null || !('revision' in manifest)) return undefined;
-  return typeof manifest.revision === 'string' && manifest.revision !== '' ? manifest.revision : undefined;
+  if (typeof manifest !== 'object' || manifest === null) return { revision: undefined, metadata: undefined };
+  const revision = 'revision' in manifest ? manifest.revision : undefined;
+  return {
+    revision: typeof revision === 'string' && revision !== '' ? revision : undefined,
+    metadata: 'metadata' in manifest ? manifest.metadata : undefined,
+  };
 }

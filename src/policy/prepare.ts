@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 
 import { PolicyError } from '../errors.ts';
 import type { EngineNeeds, PolicySet } from '../types.ts';
+import { readReport } from './bundle-report.ts';
 import { type PolicyFiles, type PolicySource, readPolicyFiles, readPolicySource } from './source.ts';
 import type { Inspection, TestCase, Toolchain } from './toolchain/protocol.ts';
 
@@ -23,6 +24,8 @@ export interface PreparedPolicy {
   /** How many Rego tests ran; 0 where there is no Rego to test. */
   readonly testsPassed: number;
   readonly ignoredFiles: readonly string[];
+  /** What is no fault but should be known, as sentences. */
+  readonly warnings?: readonly string[];
 }
 
 /** @throws PolicyError with every fault and its place */
@@ -53,8 +56,11 @@ async function prepareRego(options: PrepareOptions, needs: 'rego' | 'wasm'): Pro
   const rest = { kind: source.kind, ignoredFiles: source.ignored };
 
   if (needs === 'wasm' && source.wasm !== undefined) {
-    // A compiled bundle brings no report of what it reads: it is given everything.
-    return { ...rest, policy: { ...read, wasm: source.wasm }, testsPassed: 0 };
+    // Without a report of what it reads a compiled bundle is given everything.
+    const known = readReport(source.metadata, source.wasm);
+    const policy = { ...read, wasm: source.wasm, ...(typeof known === 'object' && known) };
+    const warnings = typeof known === 'string' ? [`${known}: it is given all of the input. Build it again.`] : [];
+    return { ...rest, policy, testsPassed: 0, warnings };
   }
   if (Object.keys(modules).length === 0) {
     throw new PolicyError(
@@ -102,7 +108,8 @@ function checkEntrypoint(entrypoint: string): void {
   }
 }
 
-async function runTests(source: PolicySource, toolchain: Toolchain): Promise<number> {
+/** @returns how many passed @throws PolicyError with those that don't */
+export async function runTests(source: Pick<PolicySource, 'modules' | 'data'>, toolchain: Toolchain): Promise<number> {
   if (!Object.keys(source.modules).some(isTest)) return 0;
   const { passed, cases } = await toolchain.test({ modules: source.modules, data: source.data });
   if (!passed) throw new PolicyError("The policy's own tests fail.", cases.filter(isFailure).map(toFault));
@@ -129,7 +136,7 @@ function describe(inspection: Inspection): Pick<PolicySet, 'reads' | 'shapes' | 
 }
 
 /** Twelve digits: enough to tell revisions apart in a label, and stable wherever the directory lies. */
-function hashFiles(files: PolicySource['files']): string {
+export function hashFiles(files: PolicySource['files']): string {
   const hash = createHash('sha256');
   for (const [file, bytes] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${file}\0${bytes.length}\0`).update(bytes);

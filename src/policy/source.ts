@@ -22,6 +22,8 @@ export interface PolicySource {
   readonly wasm: Uint8Array | undefined;
   /** As the bundle's manifest names it. */
   readonly revision: string | undefined;
+  /** `metadata` of the bundle's manifest. */
+  readonly metadata: unknown;
   /** Every file's name and content, for a revision that changes when anything does. */
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
@@ -39,8 +41,8 @@ export async function readPolicySource(path: string): Promise<PolicySource> {
     if (Object.keys(source.modules).length === 0) throw new PolicyError(`The directory ${path} holds no .rego file.`);
     return source;
   }
-  const { files, revision } = await readBundle(path);
-  return assemble('bundle', files, revision);
+  const { files, revision, metadata } = await readBundle(path);
+  return { ...assemble('bundle', files, revision), metadata };
 }
 
 export type PolicyFiles = Pick<PolicySource, 'files' | 'revision'> & { readonly kind: PolicySource['kind'] | 'file' };
@@ -137,7 +139,7 @@ function assemble(
     else if (isPolicyFile(name) && !name.startsWith('.')) ignored.push(file);
   }
   if (faults.length > 0) throw new PolicyError("The policy's data can't be read.", faults);
-  return { kind, modules, data, ignored, wasm, revision, files };
+  return { kind, modules, data, ignored, wasm, revision, metadata: undefined, files };
 }
 
 function mount(data: Record<string, unknown>, file: string, bytes: Uint8Array, faults: PolicyFault[]): void {

@@ -96,7 +96,7 @@ test('docs/cli.md names every option of the commands that it describes, and no o
   const paper = readPaper('docs/cli.md');
   for (const [, command = ''] of paper.matchAll(/^## (\w+)$/gm)) {
     const source = readFileSync(join(root, `src/cli/${command}.ts`), 'utf8');
-    const flags = [...source.matchAll(/\.option\('(?:-\w, )?(--[a-z-]+)/g)].map(([, flag]) => flag);
+    const flags = [...source.matchAll(/(?:\.option|new Option)\(\s*'(?:-\w, )?(--[a-z-]+)/g)].map(([, flag]) => flag);
     const documented = tableRows(paper, command).flatMap(([option]) =>
       codes(option).flatMap((code) => code.match(/^--[a-z-]+/) ?? []),
     );

@@ -17,6 +17,7 @@ const fault = z
 const rows = z.array(z.object({ start: z.number(), end: z.number() }));
 
 export const inspection: z.ZodType<Inspection> = z.object({
+  opaVersion: z.exactOptional(z.string()),
   reads: z.object({ all: z.boolean(), members: texts }),
   shapes: z.record(z.string(), z.enum(['rule', 'allow', 'deny_list', 'unknown'])),
   packages: texts,

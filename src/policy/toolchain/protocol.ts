@@ -119,6 +119,8 @@ export interface InspectRequest extends PolicySources {
 
 /** What is known of a policy without running it. Covers every module that is no test. */
 export interface Inspection {
+  /** The version of OPA that looked at it, where the tool chain tells. */
+  readonly opaVersion?: string;
   /** `all`: everything may be read (a bare `input`, a computed first step, `with input as` ...), and members is what is known beside it. */
   readonly reads: { readonly all: boolean; readonly members: readonly string[] };
   /** By entrypoint, for those that were asked for. */
