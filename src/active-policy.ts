@@ -1,57 +1,132 @@
-/** The part of the composition root that brings a policy from the configuration to where it can decide. */
+/** The part of the composition root that brings policies from the configuration to where they can decide. */
+import { createAllOf, uniteReads } from './decision/all-of.ts';
+import { createDecider, type Decide } from './decision/decide.ts';
 import { createEngine } from './decision/engines/table.ts';
 import { rememberResults } from './decision/remember.ts';
 import { PolicyError } from './errors.ts';
 import { type PreparedPolicy, preparePolicy } from './policy/prepare.ts';
+import type { Toolchain } from './policy/toolchain/protocol.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
-import type { Config, LoadedPolicy } from './types.ts';
+import type { Config, InputNeeds, LoadedPolicy, PolicyConfig } from './types.ts';
 
-export interface ActivePolicy {
+/** One policy of those that must all allow. */
+export interface PolicyMember {
+  readonly config: PolicyConfig;
   readonly prepared: PreparedPolicy;
   readonly loaded: LoadedPolicy;
 }
 
+/** All that decides, as one. */
+export interface ActivePolicy {
+  /** In the order of the configuration, at least one. */
+  readonly members: readonly PolicyMember[];
+  /** Of all members, joined by commas. */
+  readonly revision: string;
+  readonly reads: InputNeeds;
+  /** Codes that METADATA of any member declares. */
+  readonly codes: ReadonlySet<string>;
+  /** Why members can't decide at the moment, a sentence for each that can't. */
+  notReady(): readonly string[];
+  close(): Promise<void>;
+}
+
 /**
- * Prepares and loads the policy that a configuration names: what `check` does, and what `serve` does before it listens.
+ * Prepares and loads the policies that a configuration names: what `check` does, and what `serve` does before it listens.
  *
  * @throws PolicyError
  */
 export async function loadPolicy(config: Config, searchPath: string | undefined): Promise<ActivePolicy> {
-  const { path, entrypoint } = config.policy;
-  const engine = await createEngine(config.policy);
   const toolchain = createToolchain({ path: searchPath });
+  const members: PolicyMember[] = [];
+  const close = async (): Promise<void> => {
+    for (const { loaded } of members) await loaded.close();
+  };
   try {
-    const prepared = await preparePolicy({ path, entrypoint, toolchain, needs: engine.needs });
-    const loaded = await engine.load(prepared.policy);
-    if (!loaded.entrypoints.includes(entrypoint)) {
-      throw new PolicyError(
-        `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
-      );
+    for (const policy of config.policies) {
+      const loading = loadMember(policy, toolchain);
+      members.push(await (config.policies.length > 1 ? nameFailure(loading, policy.name) : loading));
     }
-    return { prepared, loaded: rememberResults(loaded) };
+  } catch (error) {
+    await close();
+    throw error;
   } finally {
     await toolchain.close();
   }
+  const all = members.map(({ loaded }) => loaded);
+  return {
+    members,
+    revision: all.map(({ revision }) => revision).join(','),
+    reads: uniteReads(all),
+    codes: new Set(all.flatMap(({ codes }) => [...codes])),
+    notReady: () => all.flatMap((loaded) => loaded.notReady?.() ?? []),
+    close,
+  };
+}
+
+async function loadMember(config: PolicyConfig, toolchain: Toolchain): Promise<PolicyMember> {
+  const { path, entrypoint } = config;
+  const engine = await createEngine(config);
+  const prepared = await preparePolicy({ path, entrypoint, toolchain, needs: engine.needs });
+  const loaded = await engine.load(prepared.policy);
+  if (!loaded.entrypoints.includes(entrypoint)) {
+    await loaded.close();
+    throw new PolicyError(
+      `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
+    );
+  }
+  return { config, prepared, loaded: rememberResults(loaded) };
+}
+
+/** Of several policies the message says which one it is about. */
+async function nameFailure<Loaded>(loading: Promise<Loaded>, name: string): Promise<Loaded> {
+  try {
+    return await loading;
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    const [summary = ''] = error.message.split('\n', 1);
+    throw new PolicyError(`policy.all_of ${name}: ${summary}`, error.faults, { cause: error });
+  }
+}
+
+/** @param onError told about each failed evaluation, with the name of its policy */
+export function createDecide(
+  { members }: ActivePolicy,
+  onError: (error: unknown, decisionId: string, policy: string) => void,
+): Decide {
+  const deciders = members.map(({ config, loaded }) => {
+    const { name, engine, entrypoint, mode, denyListOperations } = config;
+    const decide = createDecider({
+      engine,
+      policy: () => loaded,
+      entrypoint,
+      mode,
+      denyListOperations,
+      onError: (error, decisionId) => onError(error, decisionId, name),
+    });
+    return { name, decide };
+  });
+  const [only, ...others] = deciders;
+  return only !== undefined && others.length === 0 ? only.decide : createAllOf(deciders);
 }
 
 /** Says what was loaded, and what about it an operator should know. */
-export function logPolicy(log: Logger, config: Config, prepared: PreparedPolicy, loaded: LoadedPolicy): void {
-  const { entrypoint, engine, path } = config.policy;
+export function logPolicy(log: Logger, { config, prepared, loaded }: PolicyMember): void {
+  const { name, entrypoint, engine, path } = config;
   const shape = loaded.shape(entrypoint);
-  const facts = { path, engine, entrypoint, revision: loaded.revision, shape, tests_passed: prepared.testsPassed };
-  log.info(facts, 'policy loaded');
-  for (const warning of prepared.warnings ?? []) log.warn({ path }, warning);
+  const facts = { policy: name, path, engine, entrypoint, revision: loaded.revision, shape };
+  log.info({ ...facts, tests_passed: prepared.testsPassed }, 'policy loaded');
+  for (const warning of prepared.warnings ?? []) log.warn({ policy: name, path }, warning);
   if (prepared.ignoredFiles.length > 0) {
     log.info({ files: prepared.ignoredFiles }, 'files that are neither Rego nor data.json or data.yaml were ignored');
   }
   const notReady = loaded.notReady?.();
   if (notReady !== undefined)
-    log.warn({ engine, reason: notReady }, 'the engine can not decide yet: everything is denied');
-  const isDenyList = shape === 'deny_list' || (shape === 'unknown' && config.policy.mode === 'deny_list');
+    log.warn({ policy: name, reason: notReady }, 'the engine can not decide yet: everything is denied');
+  const isDenyList = shape === 'deny_list' || (shape === 'unknown' && config.mode === 'deny_list');
   if (isDenyList) {
     log.warn(
-      { entrypoint, allowed_by_name: config.policy.denyListOperations },
+      { entrypoint, allowed_by_name: config.denyListOperations },
       'the policy is a deny-list: what no rule denies is allowed, but for management operations and cloud models',
     );
   } else if (shape === 'unknown') {

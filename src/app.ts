@@ -4,10 +4,9 @@ import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
-import { loadPolicy, logPolicy } from './active-policy.ts';
+import { createDecide, loadPolicy, logPolicy } from './active-policy.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
-import { createDecider } from './decision/decide.ts';
 import { createDataListener } from './http/data-listener.ts';
 import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
@@ -22,7 +21,7 @@ import { withoutContent } from './input/without-content.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
-import type { Address, Config, InputNeeds, LoadedPolicy, TlsMaterial } from './types.ts';
+import type { Address, Config, TlsMaterial } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
@@ -52,14 +51,11 @@ export interface App {
   close(graceMs?: number): Promise<void>;
 }
 
-const readsNothing: InputNeeds = { all: false, members: new Set() };
-
 /** @throws PolicyError, and the errors of binding a socket */
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
   const { log } = options;
-  const { prepared, loaded } = await loadPolicy(config, options.searchPath);
-  logPolicy(log, config, prepared, loaded);
-  const policy: LoadedPolicy | undefined = loaded;
+  const policy = await loadPolicy(config, options.searchPath);
+  for (const member of policy.members) logPolicy(log, member);
 
   const agent = createUpstreamAgent(config.upstream.baseUrl, config.upstream.tls);
   const models = createModelList({
@@ -67,11 +63,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     agent,
     canonicalize: (name) => shortName(resolveModelName(name)),
   });
-  const declaredCodes = (): ReadonlySet<string> => policy?.codes ?? new Set();
+  const declaredCodes = (): ReadonlySet<string> => policy.codes;
   const metrics = createMetrics({
     declaredCodes,
     isListedModel: models.has,
-    revision: () => policy?.revision,
+    revision: () => policy.revision,
     inFlight: () => pipeline.inFlight(),
   });
   metrics.policyReloaded('success');
@@ -88,7 +84,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     observers: [...options.observers, metrics.observe],
     declaredCodes,
     readsContent: () => {
-      const reads = policy?.reads ?? readsNothing;
+      const { reads } = policy;
       return reads.all || contentMembers.some((member) => reads.members.has(member));
     },
     withoutContent,
@@ -105,16 +101,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     config,
     certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates),
     identify: createIdentify(config.identity),
-    decide: createDecider({
-      engine: config.policy.engine,
-      policy: () => policy,
-      entrypoint: config.policy.entrypoint,
-      mode: config.policy.mode,
-      denyListOperations: config.policy.denyListOperations,
-      onError: (error, decisionId) =>
-        log.error({ err: error, decision_id: decisionId }, 'the policy failed to evaluate'),
-    }),
-    reads: () => policy?.reads ?? readsNothing,
+    decide: createDecide(policy, (error, decisionId, name) =>
+      log.error({ err: error, decision_id: decisionId, policy: name }, 'the policy failed to evaluate'),
+    ),
+    reads: () => policy.reads,
     upstream,
     via: createVia(),
     bodies: createBodyBudget(config.limits.bodiesTotal),
@@ -143,10 +133,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       return metrics.registry.metrics();
     },
     metricsContentType: metrics.registry.contentType,
-    notReady: () => [
-      ...(policy === undefined ? ['no policy is loaded'] : [policy.notReady?.() ?? []].flat()),
-      ...(closing ? ['shutting down'] : []),
-    ],
+    notReady: () => [...policy.notReady(), ...(closing ? ['shutting down'] : [])],
   });
   const certificates = watchCertificates(securedConnections(config, dataServer, agent), (connection, faults) => {
     metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');
@@ -178,7 +165,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       await closed;
       batch.drain();
       upstream.close();
-      await policy?.close();
+      await policy.close();
     },
   };
 }

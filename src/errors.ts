@@ -80,6 +80,7 @@ export const errorTable = {
   policy_ambiguous: { status: 403, message: 'The policy gave several decisions.' },
   policy_malformed: { status: 403, message: 'The policy gave a decision that is not understood.' },
   unknown_obligation: { status: 403, message: 'The policy asks for an obligation that is not supported.' },
+  policy_conflict: { status: 403, message: 'The policies allow this on conditions that contradict each other.' },
   deny_list_operation: {
     status: 403,
     message:

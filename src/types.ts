@@ -220,7 +220,11 @@ export interface Decision {
   readonly headers: Readonly<Record<string, string>>;
   readonly requestHeadersToRemove: readonly string[];
   readonly responseHeadersToAdd: Readonly<Record<string, string>>;
+  /** Of several policies: below the name of each. */
   readonly dynamicMetadata: Readonly<Record<string, unknown>> | undefined;
+  /** What must be carried out with an allow, by name. Empty: none is supported yet, so that each of them denies. */
+  readonly obligations: Readonly<Record<string, unknown>>;
+  /** Of several policies: those of all, joined by commas. */
   readonly engine: string;
   readonly revision: string;
   /** Time that the evaluation took, in nanoseconds. */
@@ -392,6 +396,8 @@ export interface UpstreamTls {
 
 /** One policy: where it comes from, the engine that evaluates it and what that engine is told. */
 export interface PolicyConfig {
+  /** Tells it from the others that must allow as well; `policy` for the only one. */
+  readonly name: string;
   /** Absolute; a directory, a bundle, or for engines that need `files` one file. */
   readonly path: string;
   /** A name of `decision/engines/table.ts`. */
@@ -447,7 +453,8 @@ export interface Config {
   readonly cors: { readonly origins: readonly string[] };
   /** Without a trailing slash, each beginning with one. */
   readonly prefixes: readonly string[];
-  readonly policy: PolicyConfig;
+  /** Each must allow; at least one. */
+  readonly policies: readonly PolicyConfig[];
   readonly identity: {
     readonly jwt: readonly JwtConfig[];
     readonly ollamaKeys: readonly OllamaKeyConfig[];

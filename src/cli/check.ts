@@ -9,13 +9,15 @@ export function registerCheck(program: Command, deps: CliDeps): void {
     .description('validate the configuration and the policy, run its tests, and exit')
     .action(async (options: ConfigOptions) => {
       const config = readConfig(options, deps.environment);
-      const { prepared, loaded } = await loadPolicy(config, deps.environment.env['PATH']);
-      const { entrypoint } = config.policy;
-      const tests = prepared.kind === 'directory' ? `${prepared.testsPassed} tests passed` : 'a bundle';
-      deps.write(
-        `${config.policy.path}: revision ${loaded.revision}, entrypoint ${entrypoint} (${loaded.shape(entrypoint)}), ${tests}\n`,
-      );
+      const policy = await loadPolicy(config, deps.environment.env['PATH']);
+      for (const { config: member, prepared, loaded } of policy.members) {
+        const { path, entrypoint } = member;
+        const tests = prepared.kind === 'directory' ? `${prepared.testsPassed} tests passed` : `a ${prepared.kind}`;
+        deps.write(
+          `${path}: revision ${loaded.revision}, entrypoint ${entrypoint} (${loaded.shape(entrypoint)}), ${tests}\n`,
+        );
+      }
       deps.write('Configuration and policy are in order.\n');
-      await loaded.close();
+      await policy.close();
     });
 }

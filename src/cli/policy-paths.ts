@@ -9,7 +9,7 @@ import type { Environment } from '../config/environment.ts';
 import { loadPolicySection } from '../config/load.ts';
 import { CallError, PolicyError, type PolicyFault } from '../errors.ts';
 import { mergeData, type PolicySource, readPolicySource } from '../policy/source.ts';
-import type { Config } from '../types.ts';
+import type { PolicyConfig } from '../types.ts';
 
 export interface PolicyOptions {
   readonly config?: string;
@@ -19,7 +19,7 @@ export interface PolicyOptions {
 export interface ChosenPolicy {
   /** As they are typed, or as the configuration names it, relative to the working directory. */
   readonly paths: readonly string[];
-  readonly section: Config['policy'];
+  readonly section: PolicyConfig;
   /** Whether a flag or the configuration named the entrypoint, or it is the default. */
   readonly entrypointNamed: boolean;
 }
@@ -33,7 +33,7 @@ export function addPolicyOptions(command: Command): Command {
 /** With paths no configuration is read, unless `--config` names one. @throws ConfigError, CallError */
 export function choosePolicy(paths: readonly string[], options: PolicyOptions, environment: Environment): ChosenPolicy {
   const alone = paths.length > 0 && options.config === undefined;
-  const section = loadPolicySection({
+  const policies = loadPolicySection({
     env: alone ? {} : environment.env,
     cwd: environment.cwd,
     // Without a configuration there is none to be read either.
@@ -41,6 +41,7 @@ export function choosePolicy(paths: readonly string[], options: PolicyOptions, e
     file: options.config,
     flags: [{ name: '--entrypoint', path: 'policy.entrypoint', value: options.entrypoint }],
   });
+  const section = chooseSection(policies, paths, environment.cwd);
   const configured = relative(environment.cwd, section.path);
   const chosen = paths.length > 0 ? paths : [configured === '' ? '.' : configured];
   for (const path of chosen) {
@@ -48,6 +49,18 @@ export function choosePolicy(paths: readonly string[], options: PolicyOptions, e
       throw new CallError(`There is nothing at ${path}. Name a directory, a .rego file or a bundle.`);
   }
   return { paths: chosen, section, entrypointNamed: options.entrypoint !== undefined || !alone };
+}
+
+/** Of several policies the one whose path is given. */
+function chooseSection(policies: readonly PolicyConfig[], paths: readonly string[], cwd: string): PolicyConfig {
+  const [first, ...others] = policies;
+  const meant =
+    others.length === 0
+      ? first
+      : policies.find(({ path }) => paths.length === 1 && path === resolve(cwd, paths[0] ?? ''));
+  if (meant !== undefined) return meant;
+  const listed = policies.map(({ name, path }) => `${relative(cwd, path) || '.'} (${name})`).join(', ');
+  throw new CallError(`The configuration names several policies. Give the path of one: ${listed}.`);
 }
 
 function notThere(path: string): never {

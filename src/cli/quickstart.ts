@@ -57,7 +57,7 @@ async function quickstart(options: ConfigOptions, environment: Environment): Pro
       data: `${config.listen.tls === undefined ? 'http' : 'https'}://${app.data.host}:${app.data.port}`,
       ops: `http://${app.ops.host}:${app.ops.port}`,
       upstream: practice === undefined ? config.upstream.baseUrl.origin : 'practice upstream (no Ollama answers here)',
-      policy: config.policy.path,
+      policy: config.policies.map(({ path }) => path).join(', '),
       token: makeToken(config),
       model: model ?? 'llama3.2',
     }),

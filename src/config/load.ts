@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 import type { Config, JwtConfig } from '../types.ts';
@@ -8,7 +7,7 @@ import { isSameKey, loadKey } from './keys.ts';
 import { isMap, placeOf, valueAt } from './layers.ts';
 import { memberAt } from './members.ts';
 import { addressOf, defaultUpstream, isSameAddress, parseOllamaHost } from './ollama-host.ts';
-import { loadOpa } from './opa.ts';
+import { listPolicies } from './policies.ts';
 import { configSchema } from './schema.ts';
 import { type ConfigSources, type MergedSources, mergeSources } from './sources.ts';
 import { type LoadedTls, listenTlsFiles, loadTls, type TlsMembers, upstreamTlsFiles } from './tls.ts';
@@ -33,15 +32,15 @@ export function loadConfig(sources: ConfigSources): Config {
 }
 
 /**
- * The section `policy` alone, for commands that work on policies and need no key and no listener.
+ * The policies of the section `policy` alone, for commands that work on policies and need no key and no listener.
  *
  * @throws ConfigError for faults of that section, or a file that can't be read
  */
-export function loadPolicySection(sources: ConfigSources): Config['policy'] {
+export function loadPolicySection(sources: ConfigSources): Config['policies'] {
   const merged = mergeSources(sources);
   const { layers, whole } = merged;
   const faults = [...merged.faults];
-  const report: Report = (path, text) => {
+  const report = (path: Path, text: string): void => {
     faults.push({ place: placeOf(layers, path, whole), path, text });
   };
   const result = configSchema.shape.policy.safeParse(valueAt(layers.tree, ['policy']));
@@ -49,9 +48,25 @@ export function loadPolicySection(sources: ConfigSources): Config['policy'] {
     const path = ['policy', ...issue.path.filter((part) => typeof part !== 'symbol')];
     for (const fault of describeIssue(issue, path, valueAt(layers.tree, path))) report(fault.path, fault.text);
   }
-  const policy = result.data && completePolicy(result.data, sources, merged, report);
-  if (policy === undefined || faults.length > 0) throw new ConfigError(formatFaults(faults));
-  return policy;
+  const policies = result.success ? policiesOf(result.data, sources, merged, report) : [];
+  if (!result.success || faults.length > 0) throw new ConfigError(formatFaults(faults));
+  return policies;
+}
+
+function policiesOf(
+  policy: Parameters<typeof listPolicies>[0],
+  sources: ConfigSources,
+  merged: MergedSources,
+  report: Report,
+): Config['policies'] {
+  return listPolicies(policy, {
+    env: sources.env,
+    cwd: sources.cwd,
+    readFile: sources.readFile,
+    tree: merged.layers.tree,
+    directory: (path) => directoryOf(sources, merged, path),
+    report,
+  });
 }
 
 /** Checks each section on its own, so that a fault in one hides none in another. Adds to `faults`. */
@@ -92,10 +107,10 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const audit = check('audit', shape.audit);
   const log = check('log', shape.log);
 
+  const policies = policy && policiesOf(policy, sources, merged, report);
   const keys = loadKeys(sources, merged, report);
   const listenTls = loadTlsOf(['listen', 'tls'], listenTlsFiles);
   const upstreamTls = loadTlsOf(['upstream', 'tls'], upstreamTlsFiles);
-  const wholePolicy = policy && completePolicy(policy, sources, merged, report);
   if (
     identity !== undefined &&
     identity.jwt.length + identity.ollamaKeys.length === 0 &&
@@ -130,7 +145,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     report(['upstream', 'tls'], 'needs an upstream whose URL begins with https://');
   }
 
-  if (!(listen && base && cors && prefixes && wholePolicy && identity && timeouts && limits && audit && log))
+  if (!(listen && base && cors && prefixes && policies && identity && timeouts && limits && audit && log))
     return undefined;
   const jwt = identity.jwt.flatMap((entry, index) => {
     const key = keys[index];
@@ -142,31 +157,13 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     upstream: { baseUrl: base.url, tls: upstream?.tls && upstreamTls && { ...upstream.tls, ...upstreamTls } },
     cors,
     prefixes,
-    policy: wholePolicy,
+    policies,
     identity: { ...identity, jwt },
     timeouts,
     limits,
     audit,
     log,
   };
-}
-
-/** Resolves the path, and reads the files of the engine that is chosen, of no other. */
-function completePolicy(
-  { opa, ...policy }: z.output<typeof configSchema.shape.policy>,
-  sources: ConfigSources,
-  merged: MergedSources,
-  report: Report,
-): Config['policy'] {
-  const path = resolve(directoryOf(sources, merged, ['policy', 'path']), policy.path);
-  if (policy.engine !== 'opa') return { ...policy, path };
-  const section = ['policy', 'opa'];
-  const loaded = loadOpa(valueAt(merged.layers.tree, section), opa, {
-    ...sources,
-    directory: (member) => directoryOf(sources, merged, [...section, ...member]),
-    report: (member, text) => report([...section, ...member], text),
-  });
-  return { ...policy, path, opa: loaded };
 }
 
 type Report = (path: Path, text: string) => void;

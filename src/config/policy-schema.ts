@@ -42,7 +42,30 @@ const members = {
   opa,
 };
 
+const toConfig = <Members extends { readonly deny_list_operations: readonly string[] }>({
+  deny_list_operations: denyListOperations,
+  ...rest
+}: Members) => ({ ...rest, denyListOperations });
+
+const entry = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[a-z][a-z0-9_-]{0,31}$/, { error: 'must be a name such as tenants: lower case, digits, _ and -' })
+      .describe('Tells it from the others.'),
+    ...members,
+  })
+  .transform(toConfig);
+
 export const policy = z
-  .strictObject(members)
+  .strictObject({
+    ...members,
+    all_of: z
+      .array(entry)
+      .min(1, { error: 'must name at least one policy' })
+      .max(8, { error: 'must name at most 8 policies' })
+      .optional()
+      .describe('Several policies in the place of one, of which each must allow.'),
+  })
   .prefault({})
-  .transform(({ deny_list_operations: denyListOperations, ...rest }) => ({ ...rest, denyListOperations }));
+  .transform(({ all_of: allOf, ...rest }) => ({ ...toConfig(rest), allOf }));

@@ -6,6 +6,7 @@ import type {
   ListenTls,
   OllamaKeyConfig,
   OpaConfig,
+  PolicyConfig,
   UpstreamTls,
 } from '../types.ts';
 
@@ -14,7 +15,7 @@ import type {
  * the name of its variable or file, and in a comment only how long it is.
  */
 export function printConfig(config: Config): string {
-  const { listen, upstream, policy, identity, timeouts, limits } = config;
+  const { listen, upstream, policies, identity, timeouts, limits } = config;
   const document = new Document({
     listen: {
       data: printAddress(listen.data),
@@ -28,14 +29,7 @@ export function printConfig(config: Config): string {
     },
     cors: { origins: config.cors.origins },
     prefixes: config.prefixes,
-    policy: {
-      path: policy.path,
-      engine: policy.engine,
-      entrypoint: policy.entrypoint,
-      mode: policy.mode,
-      deny_list_operations: policy.denyListOperations,
-      ...(policy.engine === 'opa' && policy.opa && { opa: printOpa(policy.opa) }),
-    },
+    policy: printPolicies(policies),
     identity: {
       jwt: identity.jwt.map(printKey),
       ollama_keys: identity.ollamaKeys.map(printOllamaKey),
@@ -73,6 +67,23 @@ export function printConfig(config: Config): string {
     if (isMap(node)) node.commentBefore = ` ${describeKey(entry)}`;
   }
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+function printPolicies(policies: Config['policies']): Record<string, unknown> {
+  const [only, ...others] = policies;
+  if (only !== undefined && others.length === 0) return printPolicy(only);
+  return { all_of: policies.map((policy) => ({ name: policy.name, ...printPolicy(policy) })) };
+}
+
+function printPolicy(policy: PolicyConfig): Record<string, unknown> {
+  return {
+    path: policy.path,
+    engine: policy.engine,
+    entrypoint: policy.entrypoint,
+    mode: policy.mode,
+    deny_list_operations: policy.denyListOperations,
+    ...(policy.engine === 'opa' && policy.opa && { opa: printOpa(policy.opa) }),
+  };
 }
 
 function printListenTls({ files, clientAuth, minVersion }: ListenTls): Record<string, unknown> {

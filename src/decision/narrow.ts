@@ -29,6 +29,7 @@ const none: Narrowed = {
   requestHeadersToRemove: [],
   responseHeadersToAdd: {},
   dynamicMetadata: undefined,
+  obligations: {},
 };
 
 /** A code as METADATA declares it; anything else in a set of strings is text for people. */
@@ -89,6 +90,7 @@ function narrowMembers(result: Readonly<Record<string, unknown>>, options: Narro
     requestHeadersToRemove: readNames('request_headers_to_remove', result['request_headers_to_remove']),
     responseHeadersToAdd: readHeaders('response_headers_to_add', result['response_headers_to_add']),
     dynamicMetadata: readObject('dynamic_metadata', result['dynamic_metadata']),
+    obligations: none.obligations,
   };
   const httpStatus = readStatus(result['http_status']);
   const stated = readReasons('reasons', result['reasons']);

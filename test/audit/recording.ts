@@ -34,6 +34,7 @@ export function decisionOf(over: Partial<Decision> = {}): Decision {
     requestHeadersToRemove: [],
     responseHeadersToAdd: {},
     dynamicMetadata: undefined,
+    obligations: {},
     engine: 'wasm',
     revision: 'r7',
     durationNs: 12_000,

@@ -7,15 +7,15 @@ import { faultsOf, guests, load } from './sources.ts';
 const opa = (section: string) => `${guests}policy:\n  engine: opa\n  opa: ${section}\n`;
 
 test('the engine opa asks the OPA of this machine unless it is told otherwise', () => {
-  const { policy } = load({ yaml: `${guests}policy: { engine: opa }\n` });
-  assert.equal(policy.opa?.url.href, 'http://127.0.0.1:8181/');
-  assert.deepEqual([policy.opa?.socket, policy.opa?.token, policy.opa?.timeout], [undefined, undefined, 500]);
-  assert.deepEqual(policy.opa?.circuitBreaker, { failures: 5, reset: 1000 });
+  const [policy] = load({ yaml: `${guests}policy: { engine: opa }\n` }).policies;
+  assert.equal(policy?.opa?.url.href, 'http://127.0.0.1:8181/');
+  assert.deepEqual([policy?.opa?.socket, policy?.opa?.token, policy?.opa?.timeout], [undefined, undefined, 500]);
+  assert.deepEqual(policy?.opa?.circuitBreaker, { failures: 5, reset: 1000 });
 });
 
 test('a Unix socket is named by its absolute path', () => {
   for (const url of ['unix:///run/opa.sock', 'unix:/run/opa.sock']) {
-    assert.equal(load({ yaml: opa(`{ url: '${url}' }`) }).policy.opa?.socket, '/run/opa.sock');
+    assert.equal(load({ yaml: opa(`{ url: '${url}' }`) }).policies[0]?.opa?.socket, '/run/opa.sock');
   }
   for (const url of ['unix://run/opa.sock', 'unix:', 'unix:///', 'unix:///a//b', 'unix:///a?b']) {
     const [fault = ''] = faultsOf({ yaml: opa(`{ url: '${url}' }`) });
@@ -34,7 +34,7 @@ test('a token comes from a variable or a file, and is never printed', () => {
       env: section.includes('env') ? env : {},
       files: { '/etc/app/token': 's3cret\n' },
     });
-    assert.equal(config.policy.opa?.token, 's3cret');
+    assert.equal(config.policies[0]?.opa?.token, 's3cret');
     const printed = printConfig(config);
     assert.ok(!printed.includes('s3cret'));
     assert.ok(printed.includes(member), printed);
@@ -75,5 +75,5 @@ test('what is printed loads to the same', () => {
     '{ url: "https://opa:8181/x", tls: { ca_file: ca.pem, server_name: opa.test }, timeout: 1500ms, reads: [model] }';
   const first = load({ yaml: opa(section), files });
   const again = load({ yaml: printConfig(first), files });
-  assert.deepEqual(again.policy, first.policy);
+  assert.deepEqual(again.policies, first.policies);
 });

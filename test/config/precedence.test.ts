@@ -12,7 +12,8 @@ test('without anything but who may enter, every default of the design stands', (
   });
   assert.equal(config.upstream.baseUrl.href, 'http://127.0.0.1:11434/');
   assert.deepEqual(config.prefixes, ['/api/v1/ollama', '/ollama']);
-  assert.deepEqual(config.policy, {
+  assert.deepEqual(config.policies[0], {
+    name: 'policy',
     path: '/etc/app/policies',
     engine: 'wasm',
     entrypoint: 'ollama/authz',
@@ -115,11 +116,11 @@ test('an item that an alias shares with another changes alone', () => {
 test('a path is relative to the file that names it, else to the working directory', () => {
   const files = { '/srv/conf/o.yaml': `${guests}policy: { path: mine }\n` };
   const given = { file: '/srv/conf/o.yaml', files };
-  assert.equal(load(given).policy.path, '/srv/conf/mine');
-  assert.equal(load({ ...given, env: { OPALLAMA_POLICY__PATH: 'theirs' } }).policy.path, '/etc/app/theirs');
+  assert.equal(load(given).policies[0]?.path, '/srv/conf/mine');
+  assert.equal(load({ ...given, env: { OPALLAMA_POLICY__PATH: 'theirs' } }).policies[0]?.path, '/etc/app/theirs');
   const flags = [{ name: '--policy', path: 'policy.path', value: '/abs' }];
-  assert.equal(load({ ...given, flags }).policy.path, '/abs');
-  assert.equal(load({ ...given, files: { '/srv/conf/o.yaml': guests } }).policy.path, '/etc/app/policies');
+  assert.equal(load({ ...given, flags }).policies[0]?.path, '/abs');
+  assert.equal(load({ ...given, files: { '/srv/conf/o.yaml': guests } }).policies[0]?.path, '/etc/app/policies');
 });
 
 test('a file that is named and missing is a fault, the default one may be missing', () => {

@@ -197,6 +197,7 @@ test('every member of a decision is carried over, names of headers in lower case
     requestHeadersToRemove: ['traceparent'],
     responseHeadersToAdd: { 'x-policy': 'b' },
     dynamicMetadata: { team: 'a' },
+    obligations: {},
   });
 });
 

@@ -82,7 +82,7 @@ test('the configuration of the README is one', () => {
   });
   assert.equal(config.identity.jwt.length, 1);
   assert.equal(config.identity.anonymous, undefined);
-  assert.equal(config.policy.path, join(root, 'policies'));
+  assert.equal(config.policies[0]?.path, join(root, 'policies'));
 });
 
 /** The anchor of a heading, as GitHub makes it. */

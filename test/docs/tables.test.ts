@@ -56,6 +56,8 @@ const documented = new Map(
 /** Sections are no members of their own in the paper; entries of a list are written with empty brackets. */
 const members = allPaths()
   .filter((path) => path.at(-1) !== 0 && (path.length > 1 || path[0] === 'prefixes'))
+  // The entries of policy.all_of have the members of policy, which a test below holds them to.
+  .filter((path) => path[1] !== 'all_of' || path.length < 4 || path.at(-1) === 'name')
   .map((path) => ({ path, name: path.join('.').replaceAll('.0', '[]') }));
 
 test('docs/configuration.md lists every member, and no other', () => {
@@ -70,6 +72,17 @@ for (const { path, name } of members) {
     assert.equal(documented.get(name), `\`${text}\``);
   });
 }
+
+test('the entries of policy.all_of have a name and the members of policy', () => {
+  const own = allPaths().map((path) => path.join('.').replaceAll('.0', '[]'));
+  const below = (prefix: string) =>
+    own.filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
+  const entry = below('policy.all_of[].').filter((member) => member !== 'name');
+  assert.deepEqual(
+    entry,
+    below('policy.').filter((member) => !member.startsWith('all_of')),
+  );
+});
 
 test('docs/configuration.md says what every engine is', () => {
   const row = tableRows(configuration, 'Policy').find(([member]) => codes(member)[0] === 'policy.engine');

@@ -18,7 +18,7 @@ const config: Config = {
   upstream: { baseUrl: new URL('http://127.0.0.1:9') },
   cors: { origins: [] },
   prefixes: [],
-  policy: { path: '', engine: 'wasm', entrypoint: 'a', mode: 'auto', denyListOperations: [] },
+  policies: [],
   identity: {
     jwt: [],
     ollamaKeys: [],

@@ -41,9 +41,11 @@ export interface TestSidecarOptions {
   readonly upstream: string;
   /** Files of a policy of the test's own; the shipped one by default. */
   readonly policy?: Readonly<Record<string, string>>;
+  /** Several policies of the test's own, by name, of which each must allow. */
+  readonly allOf?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly entrypoint?: string;
   /** Another engine, and what it is told. */
-  readonly policyConfig?: Partial<Config['policy']>;
+  readonly policyConfig?: Partial<Config['policies'][number]>;
   /** Origins of web pages that may call; none by default. */
   readonly origins?: readonly string[];
   readonly ollamaKeys?: Config['identity']['ollamaKeys'];
@@ -57,21 +59,23 @@ export interface TestSidecarOptions {
 
 export async function startTestSidecar(options: TestSidecarOptions): Promise<TestSidecar> {
   const events: AuditEvent[] = [];
-  const directory = options.policy && writePolicy(options.policy);
+  const directories = Object.entries(options.allOf ?? (options.policy ? { policy: options.policy } : {})).map(
+    ([name, files]) => ({ name, path: writePolicy(files) }),
+  );
   const free = { host: '127.0.0.1', port: 0 };
   const config: Config = {
     listen: { data: free, ops: free, hosts: [], tls: options.tls },
     upstream: { baseUrl: new URL(options.upstream), tls: options.upstreamTls },
     cors: { origins: options.origins ?? [] },
     prefixes: ['/api/v1/ollama', '/ollama'],
-    policy: {
-      path: directory ?? shippedPolicy,
+    policies: (directories.length > 0 ? directories : [{ name: 'policy', path: shippedPolicy }]).map((named) => ({
+      ...named,
       engine: 'wasm',
       entrypoint: options.entrypoint ?? 'ollama/authz',
       mode: 'auto',
       denyListOperations: [],
       ...options.policyConfig,
-    },
+    })),
     identity: {
       jwt: [key],
       ollamaKeys: options.ollamaKeys ?? [],
@@ -90,7 +94,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     observers: [(event) => events.push(event)],
     searchPath: undefined,
   });
-  if (directory !== undefined) rmSync(directory, { recursive: true });
+  for (const { path } of directories) rmSync(path, { recursive: true });
   const opsUrl = `http://127.0.0.1:${app.ops.port}`;
   return {
     app,

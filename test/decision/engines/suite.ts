@@ -15,6 +15,8 @@ import type { LoadedPolicy, PolicyConfig, PolicyInput } from '../../../src/types
 import { policyInput } from '../input.ts';
 import { type Case, cases, type EngineName } from './cases.ts';
 
+type PolicyOptions = Partial<Omit<PolicyConfig, 'name'>>;
+
 export interface EngineUnderTest {
   readonly engine: EngineName;
   /** Of texts: a directory below `policies/`. */
@@ -24,7 +26,7 @@ export interface EngineUnderTest {
    *
    * @param directory of the policy, absolute
    */
-  readonly configure?: (directory: string) => Promise<Partial<PolicyConfig>>;
+  readonly configure?: (directory: string) => Promise<PolicyOptions>;
   /** Why none of it can run here. */
   readonly skip?: string | false;
 }
@@ -47,16 +49,17 @@ export function createLoader(under: EngineUnderTest) {
     for (const loading of cache.values()) await loading.then(({ loaded }) => loaded.close()).catch(() => undefined);
   });
 
-  return (policy: string, over: Partial<PolicyConfig> = {}): Promise<LoadedForTest> => {
+  return (policy: string, over: PolicyOptions = {}): Promise<LoadedForTest> => {
     const key = JSON.stringify([policy, over]);
     const loading = cache.get(key) ?? load(policy, over);
     cache.set(key, loading);
     return loading;
   };
 
-  async function load(policy: string, over: Partial<PolicyConfig>): Promise<LoadedForTest> {
+  async function load(policy: string, over: PolicyOptions): Promise<LoadedForTest> {
     const path = join(policies, under.kind, policy);
     const config: PolicyConfig = {
+      name: 'policy',
       path,
       engine: under.engine,
       entrypoint: 'suite',

@@ -5,6 +5,7 @@ import { createEngine, engineNames } from '../../../src/decision/engines/table.t
 import type { PolicyConfig } from '../../../src/types.ts';
 
 const config: PolicyConfig = {
+  name: 'policy',
   path: '/nowhere',
   engine: '',
   entrypoint: 'ollama/authz',

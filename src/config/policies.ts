@@ -1,0 +1,56 @@
+/** The policies that decide: the section `policy` itself, or the entries of its list `all_of`. */
+import { resolve } from 'node:path';
+import type { z } from 'zod';
+import type { PolicyConfig } from '../types.ts';
+import type { Environment } from './environment.ts';
+import type { Path } from './faults.ts';
+import { valueAt } from './layers.ts';
+import { loadOpa } from './opa.ts';
+import type { policy as policySchema } from './policy-schema.ts';
+
+export interface PolicySources extends Environment {
+  /** The whole configuration as it was written, unchecked. */
+  readonly tree: unknown;
+  /** The directory that a relative path in this member is relative to. */
+  readonly directory: (path: Path) => string;
+  readonly report: (path: Path, text: string) => void;
+}
+
+type Section = z.output<typeof policySchema>;
+type Entry = NonNullable<Section['allOf']>[number];
+
+/** The name of the only policy, where there is no list. */
+const onlyName = 'policy';
+
+/**
+ * Resolves paths, and reads the files of the engine that is chosen, of no other.
+ *
+ * @returns at least one
+ */
+export function listPolicies(policy: Section, sources: PolicySources): readonly PolicyConfig[] {
+  const { allOf, ...only } = policy;
+  if (allOf === undefined) return [complete({ ...only, name: onlyName }, ['policy'], sources)];
+  for (const member of Object.keys(Object(valueAt(sources.tree, ['policy'])))) {
+    if (member !== 'all_of')
+      sources.report(['policy', member], 'stands beside policy.all_of; give it to the entries that it is for');
+  }
+  return allOf.map((entry, index) => {
+    const path = ['policy', 'all_of', index];
+    const twin = allOf.findIndex(({ name }) => name === entry.name);
+    if (twin < index) sources.report([...path, 'name'], `is the name of policy.all_of[${twin}] too`);
+    return complete(entry, path, sources);
+  });
+}
+
+function complete(entry: Entry, at: Path, sources: PolicySources): PolicyConfig {
+  const { opa, ...rest } = entry;
+  const policy = { ...rest, path: resolve(sources.directory([...at, 'path']), entry.path) };
+  if (policy.engine !== 'opa') return policy;
+  const section = [...at, 'opa'];
+  const loaded = loadOpa(valueAt(sources.tree, section), opa, {
+    ...sources,
+    directory: (member) => sources.directory([...section, ...member]),
+    report: (member, text) => sources.report([...section, ...member], text),
+  });
+  return { ...policy, opa: loaded };
+}
