@@ -1,17 +1,16 @@
 /** The composition root: what is built from a configuration, how it starts and how it closes. Only this file constructs. */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 import { createDecide, loadPolicy, logPolicy } from './active-policy.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
-import { createDataListener } from './http/data-listener.ts';
+import { createServerClose } from './http/close-server.ts';
+import { createDataListener, type DataListener } from './http/data-listener.ts';
 import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
-import { secureContextOf } from './http/tls-server.ts';
 import { createCertify } from './identity/client-certificate.ts';
 import { createIdentify } from './identity/identify.ts';
 import { contentMembers } from './input/ask/asked.ts';
@@ -20,8 +19,9 @@ import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
+import { createSparse } from './telemetry/sparse.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
-import type { Address, Config, TlsMaterial } from './types.ts';
+import type { Address, Config } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
@@ -69,6 +69,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     isListedModel: models.has,
     revision: () => policy.revision,
     inFlight: () => pipeline.inFlight(),
+    certificateExpiries: () => certificates.expiries(),
   });
   metrics.policyReloaded('success');
   const batch = createBatch({
@@ -116,7 +117,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   });
 
   let closing = false;
-  const dataServer = createDataListener({
+  const handshakes = createSparse({
+    most: 10,
+    perMs: 60_000,
+    onLeftOut: (reason, left_out) => log.warn({ reason, left_out }, 'more TLS handshakes failed'),
+  });
+  const dataListener = createDataListener({
     config,
     pipeline,
     record,
@@ -124,7 +130,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     onHandshakeFailure(report) {
       metrics.handshakeFailed(report.reason);
       // Probes open a connection and close it; whatever else fails is rare where nobody means harm.
-      log[report.reason === 'closed' ? 'debug' : 'warn'](report, 'a TLS handshake failed');
+      if (report.reason === 'closed') log.debug(report, 'a TLS handshake failed');
+      else if (handshakes.admits(report.reason)) log.warn(report, 'a TLS handshake failed');
     },
   });
   const opsServer = createOpsListener({
@@ -135,17 +142,19 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     metricsContentType: metrics.registry.contentType,
     notReady: () => [...policy.notReady(), ...(closing ? ['shutting down'] : [])],
   });
-  const certificates = watchCertificates(securedConnections(config, dataServer, agent), (connection, faults) => {
+  const certificates = watchCertificates(securedConnections(config, dataListener, agent), (connection, faults) => {
     metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');
     if (faults.length === 0) log.info({ connection }, 'new certificates are in use');
     else log.error({ connection, faults }, 'new certificates were refused, the former ones stay in use');
   });
-  const data = await listen(dataServer, config.listen.data);
+  const closeData = createServerClose(dataListener.server);
+  const closeOps = createServerClose(opsServer);
+  const data = await listen(dataListener.server, config.listen.data);
   let ops: Address;
   try {
     ops = await listen(opsServer, config.listen.ops);
   } catch (error) {
-    dataServer.close();
+    dataListener.server.close();
     throw error;
   }
   log.info({ listener: 'data', address: data.host, port: data.port }, 'listening');
@@ -161,8 +170,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     async close(graceMs = 10_000) {
       closing = true;
       certificates.close();
-      const closed = Promise.all([closeServer(dataServer, graceMs), closeServer(opsServer, graceMs)]);
-      await closed;
+      await Promise.all([closeData(graceMs), closeOps(graceMs)]);
+      handshakes.close();
       batch.drain();
       upstream.close();
       await policy.close();
@@ -171,13 +180,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
 }
 
 /** What is made with certificates of files, and how each takes new ones. */
-function securedConnections(config: Config, dataServer: Server, agent: UpstreamAgent): readonly WatchedTls[] {
+function securedConnections(config: Config, { replace }: DataListener, agent: UpstreamAgent): readonly WatchedTls[] {
   const secured: WatchedTls[] = [];
   const { tls } = config.listen;
-  if (tls !== undefined && dataServer instanceof TlsServer) {
-    const apply = (material: TlsMaterial): void => dataServer.setSecureContext(secureContextOf(tls, material));
-    secured.push({ connection: 'listener', files: tls.files, material: tls.material, apply });
-  }
+  if (tls !== undefined && replace !== undefined)
+    secured.push({ connection: 'listener', files: tls.files, material: tls.material, apply: replace });
   const upstream = config.upstream.tls;
   if (upstream !== undefined) {
     secured.push({
@@ -195,13 +202,4 @@ async function listen(server: Server, address: Address): Promise<Address> {
   await once(server, 'listening');
   const bound: AddressInfo | string | null = server.address();
   return { host: address.host, port: typeof bound === 'object' && bound !== null ? bound.port : address.port };
-}
-
-async function closeServer(server: Server, graceMs: number): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-  await closed;
-  clearTimeout(timer);
 }

@@ -15,7 +15,7 @@ import type { Config } from '../types.ts';
 import { answerError, serializeAnswer } from './answer.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { SocketFaults } from './socket-faults.ts';
-import { createTlsServer, type HandshakeReport } from './tls-server.ts';
+import { createTlsServer, type HandshakeReport, type TlsListener } from './tls-server.ts';
 
 /** Where the headers have no time limit. */
 const longestHandshakeMs = 10_000;
@@ -28,7 +28,13 @@ export interface DataListenerOptions {
   readonly onHandshakeFailure: (report: HandshakeReport) => void;
 }
 
-export function createDataListener(options: DataListenerOptions): Server {
+export interface DataListener {
+  readonly server: Server;
+  /** As of `TlsListener`; undefined where the listener speaks plain HTTP. */
+  readonly replace: TlsListener['replace'] | undefined;
+}
+
+export function createDataListener(options: DataListenerOptions): DataListener {
   const { config, pipeline, record, faults } = options;
   const app = express();
   app.disable('x-powered-by');
@@ -48,10 +54,9 @@ export function createDataListener(options: DataListenerOptions): Server {
   };
   const { tls } = config.listen;
   const handshakeTimeout = config.timeouts.headers > 0 ? config.timeouts.headers : longestHandshakeMs;
-  const server: Server =
-    tls === undefined
-      ? createServer(http)
-      : createTlsServer(http, { tls, handshakeTimeout, onHandshakeFailure: options.onHandshakeFailure });
+  const secured =
+    tls && createTlsServer(http, { tls, handshakeTimeout, onHandshakeFailure: options.onHandshakeFailure });
+  const server: Server = secured?.server ?? createServer(http);
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     if (faults.isOver(request.socket)) return;
     // Express gives up on targets that it can't parse; the pipeline refuses those as well, with a record.
@@ -81,7 +86,7 @@ export function createDataListener(options: DataListenerOptions): Server {
     else if (reading === 'answered') socket.destroy();
     else answerSocket(socket, fault, reading.requestId, reading.response);
   });
-  return server;
+  return { server, replace: secured?.replace };
 
   function refuseSocket(socket: Duplex, method: string, error: RequestError): void {
     const requestId = randomUUID();

@@ -1,6 +1,7 @@
 /** The data listener's server over TLS: HTTP/1.1 and nothing else, so that both ways of reaching it are one pipeline. */
 import { constants } from 'node:crypto';
 import { createServer, type Server, type ServerOptions } from 'node:https';
+import type { Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 
 import type { ListenTls, TlsMaterial } from '../types.ts';
@@ -29,7 +30,16 @@ export interface TlsServerOptions {
   readonly onHandshakeFailure: (report: HandshakeReport) => void;
 }
 
-export function createTlsServer(http: ServerOptions, options: TlsServerOptions): Server {
+export interface TlsListener {
+  readonly server: Server;
+  /**
+   * New connections are made with it. Where the authorities of callers are others than before, connections that are there
+   * end as soon as nothing is being answered on them: whom they were verified by may not count any more.
+   */
+  replace(material: TlsMaterial): void;
+}
+
+export function createTlsServer(http: ServerOptions, options: TlsServerOptions): TlsListener {
   const { tls } = options;
   const server = createServer({
     ...http,
@@ -53,11 +63,63 @@ export function createTlsServer(http: ServerOptions, options: TlsServerOptions):
     const reason = typeof verifyError === 'string' ? 'client_certificate' : classify(code);
     options.onHandshakeFailure({ reason, code, ip: socket.remoteAddress });
   });
-  return server;
+  const verified = tls.clientAuth === undefined ? undefined : trackVerified(server);
+  let { ca } = tls.material.parts;
+  return {
+    server,
+    replace(material) {
+      server.setSecureContext(secureContextOf(tls, material));
+      if (!isSame(ca, material.parts.ca)) verified?.retire();
+      ca = material.parts.ca;
+    },
+  };
+}
+
+/** A connection of a caller's can't be verified again, so the caller has to make a new one. */
+function trackVerified(server: Server): { retire(): void } {
+  /** Handshakes that are under way, by the caller's end: the secured connection is another object. */
+  const beginning = new Map<string, Socket>();
+  const answering = new Map<Socket, number>();
+  const retired = new WeakSet<Socket>();
+  server.on('connection', (socket: Socket) => {
+    const end = callersEnd(socket);
+    beginning.set(end, socket);
+    socket.once('close', () => beginning.delete(end));
+  });
+  server.on('secureConnection', (socket) => {
+    beginning.delete(callersEnd(socket));
+    answering.set(socket, 0);
+    socket.once('close', () => answering.delete(socket));
+  });
+  server.prependListener('request', ({ socket }, response) => {
+    answering.set(socket, (answering.get(socket) ?? 0) + 1);
+    response.once('close', () => {
+      const left = (answering.get(socket) ?? 1) - 1;
+      if (answering.has(socket)) answering.set(socket, left);
+      if (left === 0 && retired.has(socket)) socket.destroySoon();
+    });
+  });
+  return {
+    retire() {
+      for (const socket of beginning.values()) socket.destroy();
+      for (const [socket, requests] of answering) {
+        retired.add(socket);
+        if (requests === 0) socket.destroySoon();
+      }
+    },
+  };
+}
+
+function callersEnd({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+function isSame(a: Buffer | undefined, b: Buffer | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : a.equals(b);
 }
 
 /** For `createServer` and, after a reload, for `setSecureContext`, which forgets what it is not told again. */
-export function secureContextOf(tls: ListenTls, material: TlsMaterial): SecureContextOptions {
+function secureContextOf(tls: ListenTls, material: TlsMaterial): SecureContextOptions {
   const { parts } = material;
   return {
     ...parts,

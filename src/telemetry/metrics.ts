@@ -18,6 +18,8 @@ export interface MetricsOptions {
   readonly revision: () => string | undefined;
   /** Requests that have not ended. */
   readonly inFlight: () => number;
+  /** When the own certificate of each secured connection expires, Unix time in ms; none by default. */
+  readonly certificateExpiries?: () => Iterable<readonly [connection: string, expiresMs: number]>;
 }
 
 export interface Metrics {
@@ -102,6 +104,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
     help: 'Changes of the files of certificates.',
     labelNames: ['connection', 'result'],
     registers,
+  });
+  new Gauge({
+    name: 'opallama_tls_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate in use expires, Unix time.',
+    labelNames: ['connection'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [connection, expiresMs] of options.certificateExpiries?.() ?? [])
+        this.set({ connection }, expiresMs / 1000);
+    },
   });
   const handshakeFailures = new Counter({
     name: 'opallama_tls_handshake_failures_total',

@@ -17,6 +17,8 @@ export interface CertificateWatch {
   /** Looks now whether files have changed. Never rejects. */
   look(): Promise<void>;
   close(): void;
+  /** When the own certificate of each connection expires, Unix time in ms; none for one that presents no certificate. */
+  expiries(): ReadonlyMap<TlsConnection, number>;
 }
 
 /**
@@ -28,9 +30,14 @@ export function watchCertificates(
   onResult: (connection: TlsConnection, faults: readonly string[]) => void,
   everyMs?: number,
 ): CertificateWatch {
-  const reloads = watched.map(({ connection, ...tls }) =>
+  const inUse = new Map(watched.map(({ connection, material }) => [connection, material]));
+  const reloads = watched.map(({ connection, apply, ...tls }) =>
     createTlsReload({
       ...tls,
+      apply(material) {
+        apply(material);
+        inUse.set(connection, material);
+      },
       onResult: (faults) => onResult(connection, faults),
       ...(everyMs !== undefined && { everyMs }),
     }),
@@ -41,6 +48,11 @@ export function watchCertificates(
     },
     close() {
       for (const reload of reloads) reload.close();
+    },
+    expiries() {
+      const expiries = new Map<TlsConnection, number>();
+      for (const [connection, { expiresMs }] of inUse) if (expiresMs !== undefined) expiries.set(connection, expiresMs);
+      return expiries;
     },
   };
 }

@@ -21,7 +21,7 @@ async function start(t: TestContext, clientAuth: 'require' | 'request') {
   const reports: HandshakeReport[] = [];
   let requests = 0;
   const tls = listenTlsOf({ own: server, ca: authority }, { clientAuth });
-  const listener = createTlsServer(
+  const { server: listener } = createTlsServer(
     {},
     { tls, handshakeTimeout: 1000, onHandshakeFailure: (report) => reports.push(report) },
   );

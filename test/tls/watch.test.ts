@@ -1,0 +1,114 @@
+/** When files of certificates are looked at, and that they are seen however they are exchanged. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { watchCertificates } from '../../src/tls/watch.ts';
+import type { TlsMaterial } from '../../src/types.ts';
+import { type Issued, issue } from '../support/certificates.ts';
+import { materialOf } from '../support/tls.ts';
+
+const until2045 = (CN: string, month: number): Issued => issue({ name: { CN }, to: new Date(Date.UTC(2045, month)) });
+const [first, second, third] = [until2045('first', 0), until2045('second', 1), until2045('third', 2)] as const;
+
+function temporary(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'opallama-watch-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  return directory;
+}
+
+function write(directory: string, { cert, key }: Issued): void {
+  writeFileSync(join(directory, 'tls.crt'), cert);
+  writeFileSync(join(directory, 'tls.key'), key);
+}
+
+function watch(t: TestContext, directory: string, everyMs?: number) {
+  const applied: Array<string | undefined> = [];
+  const results: Array<readonly string[]> = [];
+  const watching = watchCertificates(
+    [
+      {
+        connection: 'listener',
+        files: { cert: join(directory, 'tls.crt'), key: join(directory, 'tls.key'), ca: undefined },
+        material: materialOf({ own: first }),
+        apply: (material: TlsMaterial) => applied.push(material.subject),
+      },
+    ],
+    (_connection, faults) => results.push(faults),
+    everyMs,
+  );
+  t.after(() => watching.close());
+  return { applied, results, watching };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 500 && !condition(); tries += 1) await sleep(10);
+  assert.ok(condition());
+}
+
+test('the timer alone sees new files, and the expiry is then theirs', async (t) => {
+  const directory = temporary(t);
+  write(directory, first);
+  const { applied, results, watching } = watch(t, directory, 10);
+  assert.deepEqual([...watching.expiries()], [['listener', Date.UTC(2045, 0)]]);
+  await sleep(60);
+  assert.deepEqual(applied, []);
+  write(directory, second);
+  await until(() => results.length > 0);
+  assert.deepEqual([applied, results], [['CN=second'], [[]]]);
+  assert.deepEqual([...watching.expiries()], [['listener', Date.UTC(2045, 1)]]);
+});
+
+test('it looks every 5 s', async (t) => {
+  const directory = temporary(t);
+  write(directory, first);
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const { applied } = watch(t, directory);
+  write(directory, second);
+  t.mock.timers.tick(4999);
+  // As long as a look takes, files that must stay the same for a while included.
+  await sleep(300);
+  assert.deepEqual(applied, []);
+  t.mock.timers.tick(1);
+  await until(() => applied.length > 0);
+  assert.deepEqual(applied, ['CN=second']);
+});
+
+test('a directory that Kubernetes exchanges behind a symbolic link is seen, again and again', async (t) => {
+  // What the kubelet does with a Secret: files are links into ..data, itself a link that is renamed over.
+  const directory = temporary(t);
+  const exchange = (name: string, issued: Issued): void => {
+    mkdirSync(join(directory, name));
+    write(join(directory, name), issued);
+    symlinkSync(name, join(directory, '..data_tmp'));
+    renameSync(join(directory, '..data_tmp'), join(directory, '..data'));
+  };
+  exchange('..2045_01', first);
+  for (const file of ['tls.crt', 'tls.key']) symlinkSync(`..data/${file}`, join(directory, file));
+  const { applied, results } = watch(t, directory, 10);
+  for (const [index, issued] of [second, third].entries()) {
+    exchange(`..2045_02_${index}`, issued);
+    rmSync(join(directory, index === 0 ? '..2045_01' : '..2045_02_0'), { recursive: true });
+    await until(() => results.length > index);
+  }
+  assert.deepEqual(
+    [applied, results],
+    [
+      ['CN=second', 'CN=third'],
+      [[], []],
+    ],
+  );
+});
+
+test('after it was closed nothing is looked at', async (t) => {
+  const directory = temporary(t);
+  write(directory, first);
+  const { applied, watching } = watch(t, directory, 10);
+  watching.close();
+  write(directory, second);
+  await sleep(200);
+  assert.deepEqual(applied, []);
+});
