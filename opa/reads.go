@@ -26,6 +26,11 @@ func readsOf(m modules) reads {
 			case ast.Var:
 				// Without a step: a copy, an argument of walk or of a function.
 				all = all || isInput(x)
+			case *ast.Head:
+				// The visitor knows the parts of a head, but not the reference that it is written as.
+				for _, step := range x.Reference {
+					visitor.Walk(step)
+				}
 			case *ast.With:
 				if target, ok := x.Target.Value.(ast.Ref); ok && isInput(target[0].Value) {
 					all = true
@@ -78,8 +83,13 @@ func builtinUses(module *ast.Module) []builtinUse {
 		}
 		uses = append(uses, builtinUse{name, operator.Location})
 	}
-	ast.NewGenericVisitor(func(x any) bool {
+	var visitor *ast.GenericVisitor
+	visitor = ast.NewGenericVisitor(func(x any) bool {
 		switch x := x.(type) {
+		case *ast.Head:
+			for _, step := range x.Reference {
+				visitor.Walk(step)
+			}
 		case *ast.Expr:
 			if x.IsCall() {
 				note(x.OperatorTerm())
@@ -90,6 +100,7 @@ func builtinUses(module *ast.Module) []builtinUse {
 			note(x.Value)
 		}
 		return false
-	}).Walk(module)
+	})
+	visitor.Walk(module)
 	return uses
 }

@@ -7,6 +7,8 @@ export const reads: ReadonlyArray<readonly [name: string, rego: string, all: boo
   ['only the first step counts', 'p if input.options[input.key].x', false, ['key', 'options']],
   ['members are found in comprehensions', 'p := {x | x := input.tools[_]}', false, ['tools']],
   ['members are found in heads and defaults', 'p[input.model] := input.method', false, ['method', 'model']],
+  ['members are found in the reference of a head', 'p[input.model].x := 1', false, ['model']],
+  ['a bare input in the reference of a head reads everything', 'p[input].x := 1', true, []],
   ['members are found in text with values', 'p := $"{input.messages}"', false, ['messages']],
   ['members are found in an else', 'p := 1 if input.a else := input.b', false, ['a', 'b']],
   ['an import of a member is a read of it', 'import input.principal as who\n\np if who.id', false, ['principal']],
