@@ -6,6 +6,7 @@
  */
 import jsonwebtoken from 'jsonwebtoken';
 
+import { mayLoseDigits, parseExactJson } from '../exact-json.ts';
 import type { JwtConfig, Principal } from '../types.ts';
 import { readPrincipal } from './claims.ts';
 import type { Credential } from './credentials.ts';
@@ -106,7 +107,8 @@ function verify(token: string, key: JwtConfig, seconds: number): Verified | stri
     return describe(error);
   }
   if (typeof payload !== 'object' || payload === null) return 'the token carries no claims';
-  const claims: Readonly<Record<string, unknown>> = { ...payload };
+  const claims = readExactClaims(token, payload);
+  if (typeof claims === 'string') return claims;
   const { exp, nbf } = claims;
   // JSON.parse reads 1e999 as Infinity, which no clock reaches.
   if (typeof exp !== 'number' || !Number.isFinite(exp)) return 'the token has no "exp" claim';
@@ -117,6 +119,18 @@ function verify(token: string, key: JwtConfig, seconds: number): Verified | stri
     expires: exp + key.clockToleranceS,
     notBefore: (typeof nbf === 'number' ? nbf : Number.NEGATIVE_INFINITY) - key.clockToleranceS,
   };
+}
+
+/** jsonwebtoken parses as JavaScript does, where two ids beyond 2^53 can become one. @returns a text where it can't be read */
+function readExactClaims(token: string, payload: object): Readonly<Record<string, unknown>> | string {
+  const text = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8');
+  if (!mayLoseDigits(text)) return { ...payload };
+  try {
+    const exact = parseExactJson(text);
+    return typeof exact === 'object' && exact !== null ? { ...exact } : { ...payload };
+  } catch {
+    return 'a claim of the token is a number out of range';
+  }
 }
 
 /** Texts of jsonwebtoken's own, which hold nothing of the token but claims that the caller wrote. */

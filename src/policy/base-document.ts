@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 
 import type { PolicyFault } from '../errors.ts';
+import { exactNumber, mayLoseDigits, parseExactJson } from '../exact-json.ts';
 
 type BaseDocument = Readonly<Record<string, unknown>>;
 
@@ -31,8 +32,13 @@ function readJson(file: string, text: string): Read {
     const message = error instanceof Error ? error.message : '';
     return { faults: [fault(file, message.replace(/ in JSON at position .*/s, ''), placeOf(message, text))] };
   }
-  if (countMembers(value) === countColons(text)) return { value };
-  return { faults: findDuplicates(file, parse(text, 'json')) };
+  if (countMembers(value) !== countColons(text)) return { faults: findDuplicates(file, parse(text, 'json')) };
+  if (!mayLoseDigits(text)) return { value };
+  try {
+    return { value: parseExactJson(text) };
+  } catch (error) {
+    return { faults: [fault(file, error instanceof Error ? error.message : 'the file cannot be read')] };
+  }
 }
 
 /** V8 names the place in most of its messages; where it doesn't, a token is wrong, which YAML's reader finds as well. */
@@ -57,10 +63,19 @@ function readYaml(file: string, text: string): Read {
   const duplicates = findDuplicates(file, parsed);
   if (duplicates.length > 0) return { faults: duplicates };
   try {
-    return { value: document.toJS({ maxAliasCount: mostAliases }) };
+    return { value: toJson(document.toJS({ maxAliasCount: mostAliases })) };
   } catch (error) {
     return { faults: [fault(file, error instanceof Error ? error.message : 'the file cannot be read')] };
   }
+}
+
+/** Integers come as bigint. What JSON has no number for is refused: it would reach the policy as null. */
+function toJson(value: unknown): unknown {
+  if (typeof value === 'bigint') return exactNumber(Number(value), String(value));
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`${value} is no number that JSON has`);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(toJson);
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, toJson(member)]));
 }
 
 interface Parsed {
@@ -75,6 +90,7 @@ function parse(text: string, schema: 'json' | 'core'): Parsed {
     schema,
     strict: true,
     uniqueKeys: false,
+    intAsBigInt: true,
     prettyErrors: true,
     lineCounter: lines,
   });

@@ -47,6 +47,20 @@ for (const [title, claims, message] of refused) {
   });
 }
 
+test('claims beyond 2^53 keep every digit, so that two ids stay two', () => {
+  const claims = (id: string) => {
+    const text = Buffer.from(hmacToken(goodClaims({ uid: '@' })).split('.')[1] ?? '', 'base64url').toString();
+    const principal = identifier()(bearer(hmacRaw(text.replace('"@"', id))));
+    assert.equal(principal.id, 'alice');
+    return JSON.stringify(principal.claims['uid']);
+  };
+  assert.equal(claims('9007199254740993'), '9007199254740993');
+  assert.equal(claims('9007199254740992'), '9007199254740992');
+  assert.equal(claims('-123456789012345678901234567890'), '-123456789012345678901234567890');
+  assert.equal(claims('7'), '7');
+  refusedWith('invalid_credentials', () => claims('1e999'));
+});
+
 test('an expiry beyond every number is none', () => {
   const [header, , signature] = hmacToken().split('.');
   assert.ok(header !== undefined && signature !== undefined);

@@ -210,6 +210,16 @@ test('response_format is what v1 makes of it', () => {
   }
 });
 
+test('integers that a JavaScript number has rounded are refused in a format and in metadata', () => {
+  const rounded = JSON.parse('{"a": [{"maximum": 9007199254740993}]}');
+  assertRefused(() => ask('ollama.chat', { format: rounded }), 'invalid_member');
+  assertRefused(() => ask('ollama.chat', { metadata: rounded }), 'invalid_member');
+  const exact = { a: [{ maximum: 9007199254740991, minimum: 0.5 }] };
+  assert.deepEqual(ask('ollama.chat', { format: exact, metadata: exact }).format, exact);
+  // Ollama reads these as 64-bit floats itself.
+  assert.deepEqual(ask('ollama.chat', { options: rounded }).options, rounded);
+});
+
 test('metadata counts if it is an object', () => {
   for (const type of types) {
     assert.deepEqual(ask(type, { metadata: { team: 'a' } }).metadata, { team: 'a' });

@@ -144,6 +144,28 @@ test('numbers and strings of JSON are read as JSON has them', async (t) => {
   assert.deepEqual((await readPolicySource(path)).data, JSON.parse(text));
 });
 
+test('integers of data keep every digit, in JSON and in YAML', async (t) => {
+  const texts = { 'data.json': '{"ids": [9007199254740993, 1, -0.5], "digits": "9007199254740993"}' };
+  const json = await makeDirectory(t, { 'a.rego': rego, ...texts });
+  const yaml = await makeDirectory(t, { 'a.rego': rego, 'data.yaml': texts['data.json'] });
+  for (const path of [json, yaml]) {
+    const { data } = await readPolicySource(path);
+    assert.equal(JSON.stringify(data), '{"ids":[9007199254740993,1,-0.5],"digits":"9007199254740993"}');
+  }
+});
+
+test('numbers that JSON does not have are refused: a policy would be handed null', async (t) => {
+  for (const [file, text] of [
+    ['data.json', '{"a": 1e400}'],
+    ['data.yaml', 'a: 1e400'],
+    ['data.yaml', 'a: .inf'],
+    ['data.yaml', 'a: .nan'],
+  ] as const) {
+    const { faults } = await policyErrorOf(readPolicySource(await makeDirectory(t, { 'a.rego': rego, [file]: text })));
+    assert.deepEqual([faults[0]?.code, faults[0]?.file], ['invalid_data', file], text);
+  }
+});
+
 test('a directory without Rego, a path that is nothing and a URL are refused with advice', async (t) => {
   const empty = await makeDirectory(t, { 'data.json': '{}' });
   assert.match((await policyErrorOf(readPolicySource(empty))).message, /holds no \.rego file/);

@@ -1,7 +1,8 @@
-import { isObject, type JsonObject, numberOf } from './members.ts';
+import { isObject, type JsonObject, numberOf, refuse } from './members.ts';
 
 /** A format as the runner takes it; llm/server.go takes `null` and `""` as not set. */
 export function formatOf(value: unknown): unknown {
+  refuseRounded(value, 'format');
   return value === '' ? undefined : (value ?? undefined);
 }
 
@@ -21,5 +22,20 @@ export function limitOf(value: number | undefined): number | undefined {
 
 /** The caller's own hints; Ollama ignores the member, so another type than an object is not for us to refuse. */
 export function metadataOf(value: unknown): JsonObject | undefined {
-  return value !== undefined && isObject(value) ? value : undefined;
+  if (value === undefined || !isObject(value)) return undefined;
+  refuseRounded(value, 'metadata');
+  return value;
+}
+
+/**
+ * A JavaScript number has rounded an integer beyond 2^53, and a policy would judge another one than stands there. `options`
+ * and the arguments of tools are not held to it: Ollama itself reads 64-bit floats there.
+ */
+function refuseRounded(value: unknown, name: string): void {
+  if (typeof value === 'number') {
+    if (Number.isInteger(value) && !Number.isSafeInteger(value))
+      refuse(name, 'without integers beyond 2^53; send text');
+  } else if (typeof value === 'object' && value !== null) {
+    for (const member of Object.values(value)) refuseRounded(member, name);
+  }
 }

@@ -9,9 +9,9 @@
 import { createOpaInstance } from '../../opa-module/instance.ts';
 import { compileOpaModule } from '../../opa-module/module-file.ts';
 
-/** From the parent. `request` is a command of `protocol.ts` with its name. */
+/** From the parent: a command of `protocol.ts` with its name, as JSON. Written there, because exact numbers are no plain objects. */
 export interface ChildRequest {
-  readonly request: Readonly<Record<string, unknown>>;
+  readonly request: string;
 }
 
 /** To the parent. `json` is what the module answered; `bytes` comes with it for `compile`. `died`: the last message. */
@@ -30,6 +30,6 @@ const ready = compileOpaModule(process.argv[2]).then(createOpaInstance);
 ready.catch(die);
 
 process.on('message', (message: ChildRequest) => {
-  ready.then((opa) => reply(opa.serve(Buffer.from(JSON.stringify(message.request))))).catch(die);
+  ready.then((opa) => reply(opa.serve(Buffer.from(message.request)))).catch(die);
 });
 process.on('disconnect', () => process.exit(0));

@@ -15,7 +15,7 @@ export function createWasmToolchain(options: ChildOptions): Toolchain & { pid():
     request: object,
     shape: z.ZodType<T>,
   ): Promise<{ readonly result: T; readonly bytes: Uint8Array }> {
-    const { json, bytes } = await runner.call({ command, ...request });
+    const { json, bytes } = await runner.call(JSON.stringify({ command, ...request }));
     const answer = checked(answers.answer, JSON.parse(json));
     if (!answer.ok) throw new PolicyError(summaries[command] ?? 'The policy is not usable.', answer.faults);
     return { result: checked(shape, answer.result), bytes };
