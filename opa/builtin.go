@@ -107,6 +107,11 @@ func callBuiltin(request []byte) (outcome uint32, answer []byte) {
 	return outcomeValue, answer
 }
 
+type builtinsResult struct {
+	Names   []string `json:"names"`
+	Version string   `json:"version"`
+}
+
 // builtinNames lists what callBuiltin answers.
 func builtinNames() []string {
 	names := set{}

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/open-policy-agent/opa/v1/util"
+	"github.com/open-policy-agent/opa/v1/version"
 )
 
 // The members of every command in one struct: src/policy/toolchain/protocol.ts documents them.
@@ -67,6 +68,8 @@ func run(request []byte) (result any, body []byte, err error) {
 		result, err = checkPolicy(c)
 	case "test":
 		result, err = testPolicy(c)
+	case "builtins":
+		result = builtinsResult{Names: builtinNames(), Version: version.Version}
 	case "format":
 		result, err = formatModules(c)
 	case "explain":

@@ -70,7 +70,7 @@ func (r *reader) read() (*ast.Term, error) {
 	case c == '{':
 		r.at++
 		return r.objectOrSet()
-	case c == '-' || '0' <= c && c <= '9':
+	case c == '-' || c == '.' || '0' <= c && c <= '9': // a literal of Rego may begin with a point
 		return r.number()
 	case r.word("true"):
 		return ast.InternedTerm(true), nil

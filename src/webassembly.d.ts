@@ -17,6 +17,9 @@ declare namespace WebAssembly {
     readonly buffer: ArrayBuffer;
     grow(pages: number): number;
   }
+  class Global {
+    readonly value: unknown;
+  }
   interface MemoryDescriptor {
     initial: number;
     maximum?: number;

@@ -1,64 +1,83 @@
 /**
- * Rego compiled to WebAssembly, run by @open-policy-agent/opa-wasm in this thread.
- *
- * What the runtime does on its own and what is done about it: it throws strings and plain objects as well as Errors (they
- * are made Errors), finds a missing built-in only when a rule calls it (the imports are checked at load), and evaluates
- * malformed JSON silently when given a buffer (it is given values).
+ * Rego compiled to WebAssembly, evaluated in this thread (`compiled/`). Built-ins that the module does not have itself are
+ * answered by the host or by OPA's own code, and what nobody answers is refused when the policy is loaded.
  */
-import { createRequire } from 'node:module';
-
-import { loadPolicy, type LoadedPolicy as WasmPolicy } from '@open-policy-agent/opa-wasm';
-
 import { PolicyError } from '../../errors.ts';
+import { compileOpaModule, isOpaModuleBuilt } from '../../opa-module/module-file.ts';
 import type { DecisionEngine, LoadedPolicy, PolicyInput, PolicySet } from '../../types.ts';
+import { type Builtins, createBuiltins, type OpaModuleSource } from './compiled/builtins.ts';
+import { instantiatePolicy, PolicyAbort, type PolicyModule } from './compiled/policy-module.ts';
 
 const pageBytes = 64 * 1024;
-/** The runtime's own default. */
+/** What a policy without data needs. */
 const initialPages = 5;
 /** Pages of memory for each byte of data: parsed values take some ten times their JSON. */
 const memoryPerDataByte = 12;
 
-/**
- * `regex.split` of the runtime is JavaScript's backtracking one: 28 characters can hold the thread for a minute, and an
- * inline evaluation can't be interrupted.
- */
-const refusedBuiltins: ReadonlySet<string> = new Set(['regex.split']);
-
-export function createWasmEngine(): DecisionEngine {
-  return { name: 'wasm', needs: 'wasm', load };
+export interface WasmEngineOptions {
+  /**
+   * OPA's module, compiled; asked for only if a policy calls built-ins that only OPA has. A worker thread is handed what its
+   * parent compiled. Undefined: there is none. By default what `npm run build:opa` made, if it is there.
+   */
+  readonly opaModule?: OpaModuleSource | undefined;
 }
 
-/** @throws PolicyError where the module is no policy, or calls built-ins that are not here. */
-async function load(policy: PolicySet): Promise<LoadedPolicy> {
+export function createWasmEngine(options: WasmEngineOptions = {}): DecisionEngine {
+  const built = isOpaModuleBuilt() ? () => compileOpaModule() : undefined;
+  const opaModule = 'opaModule' in options ? options.opaModule : built;
+  return { name: 'wasm', needs: 'wasm', load: (policy) => load(policy, opaModule) };
+}
+
+/** @throws PolicyError where the module is no policy, or calls built-ins that nobody answers */
+async function load(policy: PolicySet, opaModule: OpaModuleSource | undefined): Promise<LoadedPolicy> {
   const module = await compile(policy.wasm);
-  const data = JSON.stringify(policy.data);
-  // Growing the memory step by step while data is parsed costs seconds for a few megabytes; sized in advance it does not.
-  const memory = { initial: initialPages + Math.ceil((data.length * memoryPerDataByte) / pageBytes) };
-  /** The clock of the decision that is being made: one reading, as OPA promises for a query. */
-  let nowNs = 0;
-  const instantiate = async (): Promise<WasmPolicy> => {
-    const instance = await loadPolicy(module, { ...memory }, { 'time.now_ns': () => nowNs });
-    instance.setData(policy.data);
-    return instance;
-  };
-  const evaluateBy = (instance: WasmPolicy, entrypoint: string, input: PolicyInput): readonly unknown[] => {
-    nowNs = input.now_ns;
-    try {
-      return readResults(instance.evaluate(select(input), entrypoint));
-    } catch (error) {
-      // A trap may leave the memory in pieces: the next evaluation gets a new instance.
-      current = undefined;
-      throw toError(error);
+  const dataLength = JSON.stringify(policy.data).length;
+  let builtins: Builtins | undefined;
+  const instantiate = (): PolicyModule =>
+    instantiatePolicy(module, {
+      data: policy.data,
+      // Growing step by step while data is parsed costs seconds for a few megabytes; sized in advance it does not.
+      initialPages: initialPages + Math.ceil((dataLength * memoryPerDataByte) / pageBytes),
+      callBuiltin: (memory, id, args) => {
+        if (builtins === undefined) throw new Error('The policy calls a built-in before it is asked.');
+        return builtins.call(memory, id, args);
+      },
+    });
+
+  const first = guardThrows(instantiate);
+  builtins = await createBuiltins(first.imports, opaModule);
+  const { begin } = builtins;
+
+  /** Of one instance after the other: a trap leaves its memory in pieces. */
+  let current: PolicyModule | undefined = first;
+  /** Whether the instance has given up on an evaluation: some of its stack is lost, and the next trap may be for that. */
+  let hasAborted = false;
+
+  function evaluate(entrypoint: string, input: PolicyInput): readonly unknown[] {
+    const isFresh = current === undefined;
+    if (current === undefined) {
+      current = instantiate();
+      hasAborted = false;
     }
-  };
+    const id = current.entrypoints[entrypoint];
+    if (id === undefined) throw new Error(`The policy has no entrypoint ${entrypoint}.`);
+    begin({ nowNs: input.now_ns, id: input.decision_id });
+    try {
+      return readResults(current.evaluate(id, select(input)));
+    } catch (error) {
+      if (error instanceof PolicyAbort) {
+        hasAborted = true;
+        throw error;
+      }
+      current = undefined;
+      if (hasAborted && !isFresh) return evaluate(entrypoint, input);
+      throw error;
+    }
+  }
 
   // Writing the input into the module's memory and parsing it there costs more than many a rule.
   const members = policy.reads.all ? undefined : [...policy.reads.members];
   const select = (input: PolicyInput): object => (members === undefined ? input : pick(input, members));
-
-  const first = await guardThrows(instantiate);
-  checkBuiltins(first);
-  let current: WasmPolicy | undefined = first;
 
   return {
     revision: policy.revision,
@@ -67,13 +86,7 @@ async function load(policy: PolicySet): Promise<LoadedPolicy> {
     codes: policy.codes,
     deterministic: policy.deterministic,
     shape: (entrypoint) => policy.shapes.get(entrypoint) ?? 'unknown',
-    evaluate(entrypoint, input) {
-      if (current !== undefined) return evaluateBy(current, entrypoint, input);
-      return instantiate().then((instance) => {
-        current = instance;
-        return evaluateBy(instance, entrypoint, input);
-      });
-    },
+    evaluate,
     async close() {
       current = undefined;
     },
@@ -88,7 +101,7 @@ function pick(input: PolicyInput, members: readonly string[]): object {
 }
 
 async function compile(wasm: Uint8Array | undefined): Promise<WebAssembly.Module> {
-  if (wasm === undefined) throw new PolicyError('The policy was not compiled, and the wasm engine needs that.');
+  if (wasm === undefined) throw new PolicyError('The policy was not compiled, and the wasm engine needs it to be.');
   try {
     return await WebAssembly.compile(new Uint8Array(wasm));
   } catch (error) {
@@ -96,63 +109,19 @@ async function compile(wasm: Uint8Array | undefined): Promise<WebAssembly.Module
   }
 }
 
-async function guardThrows(instantiate: () => Promise<WasmPolicy>): Promise<WasmPolicy> {
+function guardThrows(instantiate: () => PolicyModule): PolicyModule {
   try {
-    return await instantiate();
+    return instantiate();
   } catch (error) {
-    throw new PolicyError(`policy.wasm is not a policy that OPA compiled: ${toError(error).message}`, [], {
-      cause: error,
-    });
+    throw new PolicyError(
+      `policy.wasm is not a policy that OPA compiled: ${toError(error).message}. Build the bundle again.`,
+      [],
+      { cause: error },
+    );
   }
 }
 
-/** @throws PolicyError that lists what the policy calls and nobody answers. */
-function checkBuiltins(instance: WasmPolicy): void {
-  const missing = requiredBuiltins(instance).filter((name) => refusedBuiltins.has(name) || !providedBuiltins.has(name));
-  if (missing.length === 0) return;
-  throw new PolicyError(
-    'The policy calls built-in functions that the wasm engine does not have.',
-    missing.map((name) => ({
-      code: 'unsupported_builtin',
-      message: `${name} is not available in compiled policy. Rewrite the rule without it.`,
-      file: undefined,
-      row: undefined,
-      column: undefined,
-    })),
-  );
-}
-
-/** The module lists what it imports from the host by name; the runtime reads the list and keeps it to itself. */
-function requiredBuiltins(policy: WasmPolicy): readonly string[] {
-  const instance =
-    policy.wasmInstance instanceof WebAssembly.Instance ? policy.wasmInstance : policy.wasmInstance.instance;
-  const address = call(instance, 'opa_json_dump', call(instance, 'builtins'));
-  const bytes = new Uint8Array(policy.mem.buffer);
-  const listed: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(address, bytes.indexOf(0, address))));
-  return typeof listed === 'object' && listed !== null ? Object.keys(listed) : [];
-}
-
-function call(instance: WebAssembly.Instance, name: string, ...args: readonly number[]): number {
-  const exported = instance.exports[name];
-  if (typeof exported !== 'function')
-    throw new PolicyError(`policy.wasm does not export ${name}. Build the bundle again.`);
-  return Number(exported(...args));
-}
-
-/** The runtime's own table is not part of its exports map, hence by file name. */
-const providedBuiltins: ReadonlySet<string> = new Set(['time.now_ns', ...Object.keys(loadRuntimeBuiltins())]);
-
-function loadRuntimeBuiltins(): object {
-  const require = createRequire(import.meta.url);
-  const table: unknown = require(
-    require.resolve('@open-policy-agent/opa-wasm').replace(/index\.cjs$/, 'builtins/index.js'),
-  );
-  if (typeof table !== 'object' || table === null)
-    throw new Error('The built-ins of @open-policy-agent/opa-wasm were not found.');
-  return table;
-}
-
-/** The runtime gives a result set, `[{ result }]`, empty where the entrypoint is undefined. */
+/** The module gives a set of `{"result": value}`, empty where the entrypoint is undefined. */
 function readResults(resultSet: unknown): readonly unknown[] {
   if (!Array.isArray(resultSet)) throw new Error('The policy runtime gave no result set.');
   return resultSet.map((element: unknown) =>

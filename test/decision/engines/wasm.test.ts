@@ -45,23 +45,6 @@ async function refusal(rego: string): Promise<PolicyError> {
   assert.fail('the policy was loaded');
 }
 
-test('a built-in that nobody answers is refused at load by its name, although no rule has called it', async () => {
-  const { faults, message } = await refusal(
-    'package a\n\nallow if {\n\tinput.model == "never"\n\tcrypto.sha256(input.model) == "x"\n\tio.jwt.decode(input.model)\n}\n',
-  );
-  assert.deepEqual(
-    faults.map(({ code }) => code),
-    ['unsupported_builtin', 'unsupported_builtin'],
-  );
-  assert.match(message, /crypto\.sha256/);
-  assert.match(message, /io\.jwt\.decode/);
-});
-
-test('regex.split is refused: the one at hand could hold the thread for a minute', async () => {
-  const { message } = await refusal('package a\n\nallow if "x" in regex.split("-", input.model)\n');
-  assert.match(message, /regex\.split is not available/);
-});
-
 test('a network call is refused', async () => {
   const { message } = await refusal(
     'package a\n\nallow if http.send({"method": "get", "url": input.model}).status_code == 200\n',
@@ -71,9 +54,11 @@ test('a network call is refused', async () => {
 
 const failing = `package a
 
-allow if sprintf("%d", [input.model]) != ""
+allow if input.model == 7
 
-deny if input.model == "denied"
+allow := false if input.model == "two values"
+
+allow := true if input.model == "two values"
 `;
 
 test('an evaluation that fails throws an Error, and the next one works', async () => {
@@ -82,11 +67,11 @@ test('an evaluation that fails throws an Error, and the next one works', async (
   const evaluate = async (model: unknown) => policy.evaluate('a', Object.assign(policyInput(), { model }));
   assert.deepEqual(await evaluate(good), [{ allow: true }]);
   for (let round = 0; round < 3; round += 1) {
-    await assert.rejects(evaluate('no number'), Error);
+    await assert.rejects(evaluate('two values'), Error);
     assert.deepEqual(await evaluate(good), [{ allow: true }], `round ${round}`);
   }
   // Several at once, all after the same failure.
-  await assert.rejects(evaluate('no number'), Error);
+  await assert.rejects(evaluate('two values'), Error);
   const answers = await Promise.all([good, good, good].map(evaluate));
   assert.deepEqual(answers, [[{ allow: true }], [{ allow: true }], [{ allow: true }]]);
 });
@@ -102,6 +87,15 @@ test('a recursion that overflows the stack traps, and the next evaluation is as 
   );
   assert.ok(outcome === true || outcome === '[{"allow":true}]', String(outcome));
   assert.deepEqual(await evaluate(['a']), [{ allow: true }]);
+});
+
+test('evaluations that give up leave the instance good for those that follow, however many', async () => {
+  const policy = await load(failing, 'a');
+  const model = JSON.parse('7');
+  for (let i = 0; i < 20_000; i += 1) {
+    assert.throws(() => policy.evaluate('a', policyInput({ model: 'two values' })), /conflict/);
+    if (i % 50 === 0) assert.deepEqual(policy.evaluate('a', policyInput({ model })), [{ allow: true }]);
+  }
 });
 
 test('an entrypoint that does not exist throws', async () => {
