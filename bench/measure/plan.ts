@@ -18,15 +18,15 @@ export interface Plan {
   readonly decisionMs: number;
 }
 
-/** Less than two minutes. Many short rounds: what disturbs the machine for a second is then in few of them. */
+/** Some two and a half minutes. Many short rounds: what disturbs the machine for a second is then in few of them. */
 export const full: Plan = {
   warmUpMs: 5000,
   idleMs: 1000,
-  requestRounds: 16,
+  requestRounds: 24,
   requestMs: 300,
-  streamRounds: 6,
+  streamRounds: 12,
   streams: 16,
-  frames: 300,
+  frames: 1000,
   firstTokenRounds: 5,
   firstTokenMs: 400,
   profileMs: 2500,
