@@ -10,21 +10,20 @@ import type { Decide } from '../decision/decide.ts';
 import { RequestError } from '../errors.ts';
 import type { Certify } from '../identity/client-certificate.ts';
 import type { Identify } from '../identity/identify.ts';
-import type { Asked } from '../input/ask/asked.ts';
 import { readAsked, readPathModel } from '../input/ask/read.ts';
 import { type BodyBudget, readBody } from '../input/body.ts';
 import { buildInput } from '../input/build-input.ts';
-import { type GuardedJson, guardJson } from '../input/guard/guard.ts';
+import { guardJson } from '../input/guard/guard.ts';
 import { knownMembers } from '../input/guard/known-members.ts';
 import { checkHead, checkNoBody } from '../input/head.ts';
 import { guessApi, matchRoute, type Route, readParameter } from '../input/routes.ts';
 import { parseTarget, type Target } from '../input/target.ts';
 import { receiveUpload } from '../input/upload.ts';
-import { type DeliveryEnd, deliver } from '../stream/deliver.ts';
+import { deliver } from '../stream/deliver.ts';
 import { createUsageHider } from '../stream/hide-usage.ts';
 import { startReport } from '../stream/readers/table.ts';
-import { createTap, readFraming, type Tap } from '../stream/tap.ts';
-import type { AnswerKind, Config, Decision, InputNeeds } from '../types.ts';
+import { createTap, readFraming } from '../stream/tap.ts';
+import type { Config, Decision, InputNeeds } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import type { Via } from '../upstream/via.ts';
@@ -32,8 +31,9 @@ import { answerDenial, answerError, renderErrorFrame, sendAnswer } from './answe
 import { answerKind } from './answer-kind.ts';
 import { answerPreflight, createCors, isPreflight } from './cors.ts';
 import { type Deadline, startDeadline } from './deadline.ts';
+import { createExit } from './exit.ts';
 import { linger } from './linger.ts';
-import { prepareBody } from './prepare-body.ts';
+import { type JudgedBody, prepareBody } from './prepare-body.ts';
 import type { SocketFaults } from './socket-faults.ts';
 
 export interface PipelineParts {
@@ -183,7 +183,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     }
 
     async function forward(judged: Judged): Promise<Exit | (() => Exit)> {
-      const { bytes, changes } = prepareBody(judged.route, judged.guarded, judged.asked);
+      const { bytes, changes } = prepareBody(judged);
       const digest = readParameter(judged.route, 'digest', judged.target.path);
       const upload =
         digest !== undefined && judged.route.operation === 'blobs.create'
@@ -306,31 +306,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   }
 }
 
-/** Made out here, so that what waits for its event holds nothing else of the request. */
-function createExit(status: number, end: DeliveryEnd, tap: Tap | undefined): () => Exit {
-  return () => describeEnd(status, end, tap);
-}
-
-function describeEnd(status: number, end: DeliveryEnd, tap: Tap | undefined): Exit {
-  if (tap === undefined) {
-    if (end === 'client_left') return { outcome: 'aborted', status, error: 'client_closed_request' };
-    return end === 'whole' ? { outcome: 'complete', status } : { outcome: 'incomplete', status, error: end };
-  }
-  const { usage, finishReason, ended, failed } = tap.report();
-  const told = { status, usage, finishReason };
-  // Some clients close as soon as they have read the last frame, before the last chunk.
-  if (end === 'client_left' && !ended) return { ...told, outcome: 'aborted', error: 'client_closed_request' };
-  if (end !== 'whole' && end !== 'client_left') return { ...told, outcome: 'incomplete', error: end };
-  if (failed) return { ...told, outcome: 'error' };
-  return { ...told, outcome: ended ? 'complete' : 'incomplete' };
-}
-
-interface Judged {
+interface Judged extends JudgedBody {
   readonly target: Target;
-  readonly route: Route;
-  readonly answer: AnswerKind | undefined;
-  readonly guarded: GuardedJson | undefined;
-  readonly asked: Asked | undefined;
   readonly decision: Decision;
 }
 

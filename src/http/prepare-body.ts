@@ -4,7 +4,7 @@ import { knownMembers } from '../input/guard/known-members.ts';
 import { locateMember } from '../input/guard/locate.ts';
 import type { Route } from '../input/routes.ts';
 import { spliceIncludeUsage } from '../stream/include-usage.ts';
-import { answerKind } from './answer-kind.ts';
+import type { AnswerKind } from '../types.ts';
 import { applySplices } from './splice.ts';
 
 export interface PreparedBody {
@@ -13,10 +13,17 @@ export interface PreparedBody {
   readonly changes: readonly string[];
 }
 
+export interface JudgedBody {
+  readonly route: Route;
+  readonly guarded: GuardedJson | undefined;
+  readonly asked: Asked | undefined;
+  /** Of the answer that it will bring. */
+  readonly answer: AnswerKind | undefined;
+}
+
 /** The judged bytes, or those with named splices, guarded again as a whole. */
-export function prepareBody(route: Route, guarded: GuardedJson | undefined, asked: Asked | undefined): PreparedBody {
+export function prepareBody({ route, guarded, asked, answer }: JudgedBody): PreparedBody {
   if (guarded === undefined || route.request === undefined) return { bytes: undefined, changes: [] };
-  const answer = answerKind(route.request);
   // All other answers say their counts unasked.
   const mustAsk = answer === 'openai.chat' || answer === 'openai.completion';
   if (!mustAsk || asked?.kind !== 'prompt' || !asked.stream || asked.includeUsage)

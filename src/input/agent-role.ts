@@ -13,10 +13,9 @@ export function resolveAgentRole(
   needs: InputNeeds,
 ): string | undefined {
   if (principal.agentRole !== undefined) return principal.agentRole;
-  if (principal.roles.length <= 1) return principal.roles[0];
-  const roles = new Set(principal.roles);
-  if (roles.size === 1) return principal.roles[0];
-  const first = precedence.find((role) => roles.has(role));
+  const { roles } = principal;
+  if (roles.every((role) => role === roles[0])) return roles[0];
+  const first = precedence.find((role) => roles.includes(role));
   if (first === undefined && (needs.all || needs.members.has('agent_role'))) {
     throw new RequestError('ambiguous_agent_role');
   }

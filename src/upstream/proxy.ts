@@ -52,7 +52,6 @@ export function createUpstream(options: UpstreamOptions): Upstream {
 
   const proxy = createProxyMiddleware<ExchangeRequest & IncomingMessage>({
     target,
-    agent: options.agent.current(),
     selfHandleResponse: true,
     // With any other filter the middleware would parse each request's url as a whole.
     pathFilter: () => true,

@@ -1,8 +1,9 @@
-import { type AskedPrompt, estimateTokens } from './asked.ts';
+import type { AskedPrompt } from './asked.ts';
 import { flagOf, isObject, type JsonObject, numberOf, objectsOf, refuse } from './members.ts';
 import { readModel } from './model.ts';
 import { limitOf, metadataOf } from './options.ts';
 import { isSystemRole, roleOf, withPlainRoles } from './roles.ts';
+import { describePrompt } from './simple-prompt.ts';
 import { readAnthropicTools } from './tools.ts';
 
 /**
@@ -10,7 +11,7 @@ import { readAnthropicTools } from './tools.ts';
  * block by block: what has another type than expected is left out rather than refused.
  */
 export function readAnthropicMessages(body: JsonObject): AskedPrompt {
-  const { model, models } = readModel(body);
+  const models = readModel(body);
   const messages = objectsOf(body['messages'], 'messages');
   const tools = readAnthropicTools(body['tools']);
   const system = readSystem(body['system']);
@@ -32,27 +33,15 @@ export function readAnthropicMessages(body: JsonObject): AskedPrompt {
     }
   }
 
-  return {
-    kind: 'prompt',
-    model,
-    models,
+  return describePrompt(models, {
     stream: flagOf(body['stream'], 'stream'),
-    includeUsage: false,
     hasTools: tools.hasTools,
     toolNames: tools.toolNames,
     serverTools: tools.serverTools,
     hasSystemPrompt,
-    hasTemplate: false,
-    raw: false,
-    hasContext: false,
-    debug: false,
     messageCount: messages.length + (system === '' ? 0 : 1),
     imageCount,
     promptBytes,
-    estimatedTokens: estimateTokens(promptBytes),
-    options: undefined,
-    keepAlive: undefined,
-    format: undefined,
     maxTokens: limitOf(numberOf(body['max_tokens'], 'max_tokens')),
     metadata: metadataOf(body['metadata']),
     content: {
@@ -61,7 +50,7 @@ export function readAnthropicMessages(body: JsonObject): AskedPrompt {
         return withPlainRoles(messages);
       },
     },
-  };
+  });
 }
 
 /** Blocks of which nothing is left make no message (`convertMessage`), so a system prompt of such is none. */

@@ -1,5 +1,5 @@
 /** Requests about models, of Ollama's own dialect; Ollama 0.17.4, `api/types.go` and `server/routes_aliases.go`. */
-import { type AskedManagement, type AskedPrompt, estimateTokens } from './asked.ts';
+import type { AskedManagement, AskedPrompt } from './asked.ts';
 import { bytesOf, flagOf, type JsonObject, objectOf, objectsOf, textOf } from './members.ts';
 import { type AskedModels, readFrom, readModelOrName, readParts } from './model.ts';
 import { measureMessages } from './ollama-chat.ts';
@@ -48,14 +48,12 @@ export function readCreate(body: JsonObject): AskedPrompt {
   return describePrompt(
     { model, models: [...models, ...readFrom(body)] },
     {
-      texts: [],
       stream: flagOf(body['stream'], 'stream', true),
       hasSystemPrompt: system !== '' || measured.hasSystemPrompt,
       hasTemplate: template !== '',
       messageCount: messages.length,
       imageCount: measured.images,
       promptBytes,
-      estimatedTokens: estimateTokens(promptBytes),
       options,
       maxTokens: predictLimitOf(options),
       content: {

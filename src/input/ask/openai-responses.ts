@@ -1,8 +1,9 @@
-import { type AskedPrompt, estimateTokens } from './asked.ts';
+import type { AskedPrompt } from './asked.ts';
 import { bytesOf, flagOf, isObject, type JsonObject, numberOf, objectOf, refuse, textOf } from './members.ts';
 import { readModel } from './model.ts';
 import { formatOf, limitOf, metadataOf } from './options.ts';
 import { isSystemRole, roleOf } from './roles.ts';
+import { describePrompt } from './simple-prompt.ts';
 import { readFlatTools } from './tools.ts';
 
 /**
@@ -10,7 +11,7 @@ import { readFlatTools } from './tools.ts';
  * `messages`, with the roles that Ollama gives to what has none, and `instructions` as `system`.
  */
 export function readOpenaiResponses(body: JsonObject): AskedPrompt {
-  const { model, models } = readModel(body);
+  const models = readModel(body);
   const tools = readFlatTools(body['tools']);
   const instructions = textOf(body['instructions'], 'instructions');
   const items = readItems(body['input']);
@@ -24,26 +25,14 @@ export function readOpenaiResponses(body: JsonObject): AskedPrompt {
     promptBytes += item.bytes;
   }
 
-  return {
-    kind: 'prompt',
-    model,
-    models,
+  return describePrompt(models, {
     stream: flagOf(body['stream'], 'stream'),
-    includeUsage: false,
     hasTools: tools.hasTools,
     toolNames: tools.toolNames,
-    serverTools: [],
     hasSystemPrompt,
-    hasTemplate: false,
-    raw: false,
-    hasContext: false,
-    debug: false,
     messageCount: items.length + (instructions === '' ? 0 : 1),
     imageCount,
     promptBytes,
-    estimatedTokens: estimateTokens(promptBytes),
-    options: undefined,
-    keepAlive: undefined,
     format: readFormat(objectOf(body['text'], 'text')),
     maxTokens: limitOf(numberOf(body['max_output_tokens'], 'max_output_tokens')),
     metadata: metadataOf(body['metadata']),
@@ -53,7 +42,7 @@ export function readOpenaiResponses(body: JsonObject): AskedPrompt {
         return items.map(({ message }) => message);
       },
     },
-  };
+  });
 }
 
 /** An element of `input` as the message that Ollama makes of it. */

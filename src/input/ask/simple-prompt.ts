@@ -1,17 +1,18 @@
 import { type AskedPrompt, type ContentMember, estimateTokens } from './asked.ts';
 import type { AskedModels } from './model.ts';
 
-/** A prompt without messages: what most of it is like, and what differs. */
-export interface SimplePrompt extends Partial<Omit<AskedPrompt, 'kind' | 'content'>> {
-  readonly texts: readonly string[];
+/** What differs from a prompt of which nothing is asked. */
+export interface SimplePrompt extends Partial<Omit<AskedPrompt, 'kind' | 'content' | 'estimatedTokens'>> {
+  /** Of a prompt without messages. */
+  readonly texts?: readonly string[];
   readonly content: Readonly<Partial<Record<ContentMember, unknown>>>;
 }
 
-/** @param prompt `texts` are measured and, where they are not empty, counted as messages */
+/** @param prompt `texts` are measured and, where they are not empty, counted as messages; `promptBytes` and `messageCount` win */
 export function describePrompt({ model, models }: AskedModels, prompt: SimplePrompt): AskedPrompt {
   let promptBytes = 0;
   let messageCount = 0;
-  for (const text of prompt.texts) {
+  for (const text of prompt.texts ?? []) {
     if (text === '') continue;
     promptBytes += Buffer.byteLength(text);
     messageCount += 1;
@@ -34,12 +35,12 @@ export function describePrompt({ model, models }: AskedModels, prompt: SimplePro
     messageCount,
     imageCount: 0,
     promptBytes,
-    estimatedTokens: estimateTokens(promptBytes),
     options: undefined,
     keepAlive: undefined,
     format: undefined,
     maxTokens: undefined,
     metadata: undefined,
     ...differing,
+    estimatedTokens: estimateTokens(differing.promptBytes ?? promptBytes),
   };
 }
