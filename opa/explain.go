@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -201,7 +202,7 @@ func newWatch(parsed modules, compiler *ast.Compiler, c call, input ast.Value) *
 				}
 				if at := rule.Loc(); at != nil {
 					report.File, report.Row, report.Column = at.File, at.Row, at.Col
-					report.Text = firstLine(at.Text)
+					report.Text = lineOf(c.Modules[at.File], at.Row)
 				}
 				w.reports = append(w.reports, report)
 				if w.world.rules[report.Path] == nil {
@@ -408,9 +409,12 @@ func (w *watch) bindings(rule *ast.Rule, index int, nodes []any, event topdown.E
 	return found
 }
 
-func firstLine(text []byte) string {
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	return string(bytes.TrimSpace(line))
+func lineOf(text string, row int) string {
+	lines := strings.Split(text, "\n")
+	if row < 1 || row > len(lines) {
+		return ""
+	}
+	return strings.TrimSpace(lines[row-1])
 }
 
 // show writes a value as JSON, a large one as the beginning of it.

@@ -4,7 +4,7 @@ import { createDecider, type Decide } from './decision/decide.ts';
 import { createEngine } from './decision/engines/table.ts';
 import { rememberResults } from './decision/remember.ts';
 import { PolicyError } from './errors.ts';
-import { type PreparedPolicy, preparePolicy } from './policy/prepare.ts';
+import { type PreparedPolicy, type PrepareOptions, preparePolicy } from './policy/prepare.ts';
 import type { Toolchain } from './policy/toolchain/protocol.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -34,9 +34,14 @@ export interface ActivePolicy {
 /**
  * Prepares and loads the policies that a configuration names: what `check` does, and what `serve` does before it listens.
  *
+ * @param options.runTests `false` only where nothing is enforced
  * @throws PolicyError
  */
-export async function loadPolicy(config: Config, searchPath: string | undefined): Promise<ActivePolicy> {
+export async function loadPolicy(
+  config: Pick<Config, 'policies'>,
+  searchPath: string | undefined,
+  options: Pick<PrepareOptions, 'runTests'> = {},
+): Promise<ActivePolicy> {
   const toolchain = createToolchain({ path: searchPath });
   const members: PolicyMember[] = [];
   const close = async (): Promise<void> => {
@@ -44,7 +49,7 @@ export async function loadPolicy(config: Config, searchPath: string | undefined)
   };
   try {
     for (const policy of config.policies) {
-      const loading = loadMember(policy, toolchain);
+      const loading = loadMember(policy, toolchain, options);
       members.push(await (config.policies.length > 1 ? nameFailure(loading, policy.name) : loading));
     }
   } catch (error) {
@@ -64,10 +69,14 @@ export async function loadPolicy(config: Config, searchPath: string | undefined)
   };
 }
 
-async function loadMember(config: PolicyConfig, toolchain: Toolchain): Promise<PolicyMember> {
+async function loadMember(
+  config: PolicyConfig,
+  toolchain: Toolchain,
+  options: Pick<PrepareOptions, 'runTests'>,
+): Promise<PolicyMember> {
   const { path, entrypoint } = config;
   const engine = await createEngine(config);
-  const prepared = await preparePolicy({ path, entrypoint, toolchain, needs: engine.needs });
+  const prepared = await preparePolicy({ path, entrypoint, toolchain, needs: engine.needs, ...options });
   const loaded = await engine.load(prepared.policy);
   if (!loaded.entrypoints.includes(entrypoint)) {
     await loaded.close();

@@ -13,13 +13,15 @@ const packageFile = new URL('../package.json', import.meta.url);
 type Register = (program: Command, deps: CliDeps) => void;
 
 /** Loaded when asked for: a sidecar that serves needs nothing of the others. In the order of the help text. */
-const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
+export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['quickstart', async () => (await import('./cli/quickstart.ts')).registerQuickstart],
   ['serve', async () => (await import('./cli/serve.ts')).registerServe],
   ['check', async () => (await import('./cli/check.ts')).registerCheck],
   ['test', async () => (await import('./cli/test.ts')).registerTest],
   ['fmt', async () => (await import('./cli/fmt.ts')).registerFmt],
   ['build', async () => (await import('./cli/build.ts')).registerBuild],
+  ['eval', async () => (await import('./cli/eval.ts')).registerEval],
+  ['explain', async () => (await import('./cli/explain.ts')).registerExplain],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
 

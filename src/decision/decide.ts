@@ -82,7 +82,10 @@ export function createDecider(options: DeciderOptions): Decide {
 
 /** The first thing in the input that a deny-list allows only by name: a management operation, else `cloud` for a cloud model. */
 function findBeyondDenyList(input: PolicyInput, named: ReadonlySet<string>): string | undefined {
-  if (!ordinaryOperations.has(input.operation) && !named.has(input.operation)) return input.operation;
+  if (!ordinaryOperations.has(input.operation) && !named.has(input.operation)) {
+    // An input that was written by hand may lack it, and silence must not be taken for something harmless.
+    return input.operation ?? 'unknown';
+  }
   const usesCloud = input.model_refs?.some((ref) => ref.source === 'cloud') === true;
   return usesCloud && !named.has('cloud') ? 'cloud' : undefined;
 }

@@ -161,6 +161,12 @@ test('a deny-list allows no operation that it does not know', async () => {
   assert.equal((await ask(['models.delete'])).allowed, true);
 });
 
+test('a deny-list does not allow an input that says no operation', async () => {
+  const { operation: _, ...input } = policyInput();
+  const decision = await Reflect.apply(decider(policyThat(silent, 'deny_list')).decide, undefined, [input]);
+  assert.deepEqual([decision.allowed, decision.reasons[0]?.code], [false, 'deny_list_operation']);
+});
+
 test('an allow rule is not bound by what a deny-list may do', async () => {
   assert.equal((await decider(policyThat(() => [{ allow: true }])).decide(policyInput(cloud))).allowed, true);
 });

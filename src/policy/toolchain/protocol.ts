@@ -207,7 +207,7 @@ export interface ExplainedRule {
   readonly file: string;
   readonly row: number;
   readonly column: number;
-  /** The first line of its source. */
+  /** The line where it begins. */
   readonly text: string;
   readonly function: boolean;
   readonly default: boolean;

@@ -1,0 +1,83 @@
+/** Has the configured engine decide on what was asked, through the code that serves. */
+import { type ActivePolicy, createDecide, loadPolicy } from '../active-policy.ts';
+import type { Decide } from '../decision/decide.ts';
+import { createIdentify } from '../identity/identify.ts';
+import { type Rehearsed, rehearse } from '../rehearsal.ts';
+import type { Config, InputNeeds, PolicyInput } from '../types.ts';
+import type { Question } from './question.ts';
+
+export interface Verdict extends Rehearsed {
+  /** Why an evaluation failed, which a caller would not be told. */
+  readonly error: string | undefined;
+  /** Of an input document: members that the policy reads and that it does not have. */
+  readonly absent: readonly string[];
+}
+
+export interface Judge {
+  readonly decide: Decide;
+  readonly policy: ActivePolicy;
+  /** Why the last evaluation failed, if it did. */
+  failure(): string | undefined;
+}
+
+/** The policy's own tests are not run: nothing is enforced here, and an author asks why one fails. @throws PolicyError */
+export async function createJudge(config: Pick<Config, 'policies'>, searchPath: string | undefined): Promise<Judge> {
+  const policy = await loadPolicy(config, searchPath, { runTests: false });
+  let failed: string | undefined;
+  const decide = createDecide(policy, (error) => {
+    failed ??= error instanceof Error ? error.message : String(error);
+  });
+  return {
+    policy,
+    decide: (input) => {
+      failed = undefined;
+      return decide(input);
+    },
+    failure: () => failed,
+  };
+}
+
+/** @throws PolicyError */
+export async function judge(question: Question, searchPath: string | undefined): Promise<Verdict> {
+  const { config, about, principal, nowNs } = question;
+  const { policy, decide, failure } = await createJudge(config, searchPath);
+  try {
+    if ('input' in about) {
+      // A decision has a clock; every other member that is missing stays missing, as policies must cope with.
+      const input: PolicyInput = { ...about.input, now_ns: nowNs ?? about.input.now_ns ?? Date.now() * 1e6 };
+      const decision = await decide(input);
+      return {
+        status: decision.allowed ? undefined : decision.httpStatus,
+        refusal: undefined,
+        principal: undefined,
+        input,
+        decision,
+        changes: [],
+        error: failure(),
+        absent: findAbsent(policy.reads, about.input),
+      };
+    }
+    let judged: PolicyInput | undefined;
+    const identify = principal === undefined ? createIdentify(config.identity) : () => principal;
+    const rehearsed = await rehearse(
+      {
+        config,
+        identify,
+        decide: (input) => {
+          judged = nowNs === undefined ? input : { ...input, now_ns: nowNs };
+          return decide(judged);
+        },
+        reads: policy.reads,
+        clientIp: question.clientIp,
+      },
+      about.request,
+    );
+    return { ...rehearsed, input: judged ?? rehearsed.input, error: failure(), absent: [] };
+  } finally {
+    await policy.close();
+  }
+}
+
+function findAbsent(reads: InputNeeds, input: PolicyInput): readonly string[] {
+  return [...reads.members].filter((member) => !(member in input)).sort();
+}

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { readInputs } from '../../src/cli/inputs.ts';
+
+const audit = (more: object): string => JSON.stringify({ level: 30, event: 'audit', ...more });
+
+test('a document, a list of them and one to a line are read, each with its place', () => {
+  assert.deepEqual(readInputs('a.json', '{\n "operation": "chat"\n}'), [
+    { place: 'a.json', input: { operation: 'chat' }, erased: [] },
+  ]);
+  const places = (name: string, text: string) => readInputs(name, text).map(({ place }) => place);
+  assert.deepEqual(places('a.json', '[{"x":1},{"x":2}]'), ['a.json[0]', 'a.json[1]']);
+  assert.deepEqual(places('a.jsonl', '{"x":1}\n\n{"x":2}\n'), ['a.jsonl:1', 'a.jsonl:3']);
+});
+
+test('of the audit log the inputs are read; other lines, and requests that ended before, are passed over', () => {
+  const text = [
+    '{"level":30,"msg":"listening"}',
+    'opallama is ready.',
+    audit({ policy_result: 'none', status: 401 }),
+    audit({ input: { operation: 'chat', erased: ['messages'] } }),
+  ].join('\n');
+  assert.deepEqual(readInputs('audit.jsonl', text), [
+    { place: 'audit.jsonl:4', input: { operation: 'chat' }, erased: ['messages'] },
+  ]);
+});
+
+test('what is no document is named with its place', () => {
+  assert.throws(() => readInputs('a.json', '[1]'), /a\.json\[0\] is no input document/);
+  assert.throws(() => readInputs('a.jsonl', '{"x":1}\n{"x":\n'), /a\.jsonl:2 is not JSON/);
+  assert.throws(() => readInputs('a.jsonl', audit({ input: 3 })), /"input" must be a JSON object/);
+});
