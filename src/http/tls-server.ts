@@ -1,5 +1,6 @@
 /** The data listener's server over TLS: HTTP/1.1 and nothing else, so that both ways of reaching it are one pipeline. */
 import { constants } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
@@ -91,14 +92,18 @@ function trackVerified(server: Server): { retire(): void } {
     answering.set(socket, 0);
     socket.once('close', () => answering.delete(socket));
   });
-  server.prependListener('request', ({ socket }, response) => {
+  const begin = ({ socket }: IncomingMessage, response: ServerResponse): void => {
     answering.set(socket, (answering.get(socket) ?? 0) + 1);
     response.once('close', () => {
       const left = (answering.get(socket) ?? 1) - 1;
       if (answering.has(socket)) answering.set(socket, left);
       if (left === 0 && retired.has(socket)) socket.destroySoon();
     });
-  });
+  };
+  server.prependListener('request', begin);
+  // Requests with an expectation come here alone; the pipeline answers them too.
+  server.prependListener('checkContinue', begin);
+  server.prependListener('checkExpectation', begin);
   return {
     retire() {
       for (const socket of beginning.values()) socket.destroy();

@@ -46,6 +46,25 @@ interface Case {
 
 const invalid = { status: 502, code: 'upstream_invalid' } as const;
 
+/** HTTP itself can't tell such an end from a cut (RFC 9112, 8), but the answer can: it has a last frame, or it has not. */
+const cutByConnection = [
+  { name: 'half a body', type: 'application/json', content: '{"done":true', outcome: 'incomplete' },
+  { name: 'no body', type: 'application/json', content: '', outcome: 'incomplete' },
+  {
+    name: 'lines and the last of them',
+    type: 'application/x-ndjson',
+    content: '{"done":false}\n{"done":true}\n',
+    outcome: 'complete',
+  },
+  { name: 'lines without the last', type: 'application/x-ndjson', content: '{"done":false}\n', outcome: 'incomplete' },
+  {
+    name: 'half a last line',
+    type: 'application/x-ndjson',
+    content: '{"done":false}\n{"done":tr',
+    outcome: 'incomplete',
+  },
+];
+
 const families: Readonly<Record<string, readonly Case[]>> = {
   'statuses and interim answers': [
     ...['100 Continue', '102 Processing', '103 Early Hints', '199 Odd'].map((status) => ({
@@ -148,6 +167,13 @@ const families: Readonly<Record<string, readonly Case[]>> = {
     })),
     { name: 'chunked twice', raw: answer('200 OK', chunks + chunks, `${chunk}0\r\n\r\n`), ...invalid },
     { name: 'an end that only the connection tells', raw: answer('200 OK', 'Connection: close\r\n'), ends: true },
+    ...cutByConnection.map(({ name, type, content, outcome }) => ({
+      name: `an end that only the connection tells: ${name}`,
+      raw: `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nConnection: close\r\n\r\n${content}`,
+      ends: true,
+      body: content,
+      outcome,
+    })),
     {
       name: 'a chunk size that is none',
       raw: answer('200 OK', chunks, `zz\r\n${body}\r\n0\r\n\r\n`),

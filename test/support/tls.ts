@@ -73,19 +73,20 @@ export interface TlsCall extends ConnectionOptions {
   readonly path?: string;
   readonly method?: string;
   readonly payload?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** One request, on a connection of its own where no agent says otherwise. Rejects where no answer comes, with what was wrong. */
 export function call(
   url: string,
-  { token, path = '/api/version', payload, method, agent, ...tls }: TlsCall,
+  { token, path = '/api/version', payload, method, agent, headers, ...tls }: TlsCall,
 ): Promise<TlsAnswer> {
   return new Promise((resolve, reject) => {
     const outgoing = request(new URL(path, url), {
       ...tls,
       agent: agent ?? false,
       method: method ?? (payload === undefined ? 'GET' : 'POST'),
-      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      headers: { ...headers, ...(token !== undefined && { authorization: `Bearer ${token}` }) },
       timeout: 5000,
     });
     outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within 5 s')));

@@ -1,10 +1,14 @@
 /** Callers who are known by their certificates, over real connections: who they are, and who they can't be. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { Agent } from 'node:https';
-import { after, before, describe, it } from 'node:test';
+import { Socket } from 'node:net';
+import { after, before, describe, it, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, createServer, TLSSocket } from 'node:tls';
 
+import { createCertify } from '../../src/identity/client-certificate.ts';
 import type { ClientCertificateConfig } from '../../src/types.ts';
 import { type CertificateRequest, type Issued, issue, issueAuthority } from '../support/certificates.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
@@ -215,4 +219,33 @@ describe('callers who are known by their certificates', () => {
     const event = sidecar.events[(await settled()) - 1];
     assert.equal(event?.error, 'certificate_expired');
   });
+});
+
+test('a certificate that did not verify is nobody, even where a server lets it in', async (t) => {
+  const tls = createServer({
+    cert: server.cert,
+    key: server.key,
+    ca: authority.cert,
+    requestCert: true,
+    rejectUnauthorized: false,
+  });
+  tls.listen(0, '127.0.0.1');
+  await once(tls, 'listening');
+  t.after(() => tls.close());
+  const address = tls.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const certify = createCertify(clientCertificates);
+  for (const [issuer, id] of [
+    [authority, 'planner'],
+    [other, undefined],
+  ] as const) {
+    const { cert, key } = caller({ issuer, uris: ['spiffe://test/planner'] });
+    const secured = once(tls, 'secureConnection');
+    const client = connect({ port: address.port, host: '127.0.0.1', ca: authority.cert, cert, key });
+    t.after(() => client.destroy());
+    const [socket]: readonly unknown[] = await secured;
+    assert.ok(socket instanceof TLSSocket && socket.getPeerX509Certificate() !== undefined);
+    assert.equal(certify(socket)?.principal.id, id);
+  }
+  assert.equal(certify(new Socket()), undefined);
 });

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
 
 import { createTlsServer, type HandshakeReport } from '../../src/http/tls-server.ts';
 import { issue, issueAuthority } from '../support/certificates.ts';
@@ -67,3 +68,25 @@ test('who presents none is let in only where none is required', async (t) => {
   await assert.rejects(call(requiring.url, { ca }));
   assert.equal(requiring.requests(), 0);
 });
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`a session is not resumed, because nobody would verify it again (${version})`, async (t) => {
+    const { url } = await start(t, 'require');
+    const { hostname: host, port } = new URL(url);
+    const options = { host, port: Number(port), ca, cert: good.cert, key: good.key, minVersion: version } as const;
+    const first = connect({ ...options, maxVersion: version });
+    t.after(() => first.destroy());
+    let session: Buffer | undefined;
+    first.on('session', (bytes: Buffer) => {
+      session = bytes;
+    });
+    await once(first, 'secureConnect');
+    first.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(first, 'data');
+    assert.ok(session !== undefined);
+    const second = connect({ ...options, maxVersion: version, session });
+    t.after(() => second.destroy());
+    await once(second, 'secureConnect');
+    assert.equal(second.isSessionReused(), false);
+  });
+}

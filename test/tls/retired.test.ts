@@ -1,7 +1,7 @@
 /** Callers whose authority is exchanged: the connections that it vouched for end, each when its answer is whole. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { Agent } from 'node:https';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
@@ -22,10 +22,12 @@ async function start(t: TestContext) {
     {},
     { tls: listenTlsOf({ own, ca: former }), handshakeTimeout: 60_000, onHandshakeFailure: () => undefined },
   );
-  server.on('request', (request, response) => {
+  const answer: RequestListener = (request, response) => {
     if (request.url === '/slow') waiting.push(response);
     else response.end('ok');
-  });
+  };
+  server.on('request', answer);
+  server.on('checkContinue', answer);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const agent = new Agent({ keepAlive: true });
@@ -37,8 +39,10 @@ async function start(t: TestContext) {
   const address = server.address();
   assert.ok(typeof address === 'object' && address !== null);
   const { port } = address;
-  const ask = (path: string, presented = caller) =>
-    call(`https://127.0.0.1:${port}`, { ca: former.cert, cert: presented.cert, key: presented.key, agent, path });
+  const ask = (path: string, presented = caller, headers = {}) => {
+    const { cert, key } = presented;
+    return call(`https://127.0.0.1:${port}`, { ca: former.cert, cert, key, agent, path, headers });
+  };
   return { port, ask, replace, waiting, agent };
 }
 
@@ -62,18 +66,22 @@ test('where the authorities are others, an idle connection ends, and a new one i
   assert.notEqual(again.port, first.port);
 });
 
-test('an answer that is under way comes whole, and the connection ends behind it', async (t) => {
-  const { ask, replace, waiting, agent } = await start(t);
-  const answer = ask('/slow');
-  for (let tries = 0; tries < 400 && waiting.length === 0; tries += 1) await sleep(5);
-  waiting[0]?.write('first ');
-  replace(materialOf({ own, ca: next }));
-  await sleep(50);
-  waiting[0]?.end('last');
-  assert.equal((await answer).body, 'first last');
-  for (let tries = 0; tries < 400 && Object.keys(agent.freeSockets).length > 0; tries += 1) await sleep(5);
-  assert.deepEqual(Object.keys(agent.freeSockets), []);
-});
+for (const [title, headers] of [
+  ['an answer that is under way', {}],
+  ['an answer to a request with an expectation', { expect: '100-continue' }],
+] as const)
+  test(`${title} comes whole, and the connection ends behind it`, async (t) => {
+    const { ask, replace, waiting, agent } = await start(t);
+    const answer = ask('/slow', caller, headers);
+    for (let tries = 0; tries < 400 && waiting.length === 0; tries += 1) await sleep(5);
+    waiting[0]?.write('first ');
+    replace(materialOf({ own, ca: next }));
+    await sleep(50);
+    waiting[0]?.end('last');
+    assert.equal((await answer).body, 'first last');
+    for (let tries = 0; tries < 400 && Object.keys(agent.freeSockets).length > 0; tries += 1) await sleep(5);
+    assert.deepEqual(Object.keys(agent.freeSockets), []);
+  });
 
 test('a handshake that began with the former authorities does not end with them', async (t) => {
   const { port, replace } = await start(t);
