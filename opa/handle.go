@@ -64,6 +64,8 @@ func run(request []byte) (result any, body []byte, err error) {
 	switch c.Command {
 	case "compile":
 		return compilePolicy(c)
+	case "load":
+		result, err = loadPolicy(c)
 	case "check":
 		result, err = checkPolicy(c)
 	case "test":

@@ -20,6 +20,12 @@ export interface BuiltinAnswer {
   readonly text: Uint8Array;
 }
 
+/** `results`: a list as JSON. The other two: a message. */
+export interface EvaluationAnswer {
+  readonly outcome: 'results' | 'failed' | 'too_long';
+  readonly text: string;
+}
+
 export interface OpaInstance {
   /** A command of the tool chain or of the interpreter, as JSON. Throws what ends the instance. */
   serve(request: Uint8Array): OpaAnswer;
@@ -27,6 +33,12 @@ export interface OpaInstance {
   beginDecision(nowNs: bigint): void;
   /** @param parts the name and each argument as opa_value_dump wrote it, every one with its zero byte */
   callBuiltin(parts: readonly Uint8Array[]): BuiltinAnswer;
+  /**
+   * Interprets the policy that the command `load` has loaded into this very instance.
+   *
+   * @param request entrypoint, clock reading, limit in ms, each with a zero byte behind it, and the input as JSON
+   */
+  evaluate(request: Uint8Array): EvaluationAnswer;
 }
 
 /** Instantiates at once, so that a module which is not ours shows here. */
@@ -48,6 +60,7 @@ export function createOpaInstance(module: WebAssembly.Module): OpaInstance {
     serve: (request) => guard((instance) => instance.serve(request)),
     beginDecision: (nowNs) => guard((instance) => instance.beginDecision(nowNs)),
     callBuiltin: (parts) => guard((instance) => instance.callBuiltin(parts)),
+    evaluate: (request) => guard((instance) => instance.evaluate(request)),
   };
 }
 
@@ -55,6 +68,7 @@ export function createOpaInstance(module: WebAssembly.Module): OpaInstance {
 const longestCall = 256 * 1024 * 1024;
 
 const outcomes = ['value', 'undefined', 'halt'] as const;
+const evaluations = ['results', 'failed', 'too_long'] as const;
 
 function instantiate(module: WebAssembly.Module): OpaInstance {
   const WASI = loadWasi();
@@ -67,6 +81,7 @@ function instantiate(module: WebAssembly.Module): OpaInstance {
   const serve = functionOf(instance, 'serve');
   const begin = functionOf(instance, 'begin');
   const callBuiltin = functionOf(instance, 'call_builtin');
+  const evaluate = functionOf(instance, 'evaluate');
 
   // The memory may be another buffer after every call, since it grows.
   const answerAt = (at: number): { first: number; second: number } => {
@@ -74,11 +89,15 @@ function instantiate(module: WebAssembly.Module): OpaInstance {
     return { first: view.getUint32(0, true), second: view.getUint32(4, true) };
   };
 
+  const write = (request: Uint8Array): void => {
+    checkLength(request.length);
+    const to = allocate(request.length);
+    new Uint8Array(memory.buffer, to, request.length).set(request);
+  };
+
   return {
     serve(request) {
-      checkLength(request.length);
-      const to = allocate(request.length);
-      new Uint8Array(memory.buffer, to, request.length).set(request);
+      write(request);
       const at = serve();
       const { first: jsonLength, second: bytesLength } = answerAt(at);
       return {
@@ -104,6 +123,14 @@ function instantiate(module: WebAssembly.Module): OpaInstance {
       const outcome = outcomes[first];
       if (outcome === undefined) throw new Error('This is not the module that opa/ builds.');
       return { outcome, text: new Uint8Array(memory.buffer, at + 8, second) };
+    },
+    evaluate(request) {
+      write(request);
+      const at = evaluate();
+      const { first, second } = answerAt(at);
+      const outcome = evaluations[first];
+      if (outcome === undefined) throw new Error('This is not the module that opa/ builds.');
+      return { outcome, text: Buffer.from(memory.buffer, at + 8, second).toString('utf8') };
     },
   };
 }

@@ -11,6 +11,7 @@ type EngineFactory = (config: PolicyConfig) => Promise<DecisionEngine>;
 
 const engines: Readonly<Record<string, EngineFactory>> = {
   wasm: async () => (await import('./wasm.ts')).createWasmEngine(),
+  topdown: async () => (await import('./topdown.ts')).createTopdownEngine(),
   opa: async ({ opa }) => (await import('./opa.ts')).createOpaEngine(opa),
 };
 
