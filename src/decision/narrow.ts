@@ -39,7 +39,7 @@ const codePattern = /^[a-z][a-z0-9_.-]{0,63}$/;
  * Headers that no policy may set. RFC 9110 section 7.6.1 (hop-by-hop), and those that would change the message's framing,
  * its destination, or whose name it is sent in.
  */
-const forbiddenHeaders = new Set([
+export const forbiddenHeaders: ReadonlySet<string> = new Set([
   'authorization',
   'connection',
   'content-encoding',
