@@ -22,6 +22,7 @@ export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['build', async () => (await import('./cli/build.ts')).registerBuild],
   ['eval', async () => (await import('./cli/eval.ts')).registerEval],
   ['explain', async () => (await import('./cli/explain.ts')).registerExplain],
+  ['diff', async () => (await import('./cli/diff.ts')).registerDiff],
   ['schema', async () => (await import('./cli/schema.ts')).registerSchema],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
