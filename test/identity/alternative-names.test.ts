@@ -50,6 +50,21 @@ for (const name of hostile) {
   });
 }
 
+test('names of other kinds are none of these, whatever stands in them', () => {
+  for (const name of ['admin.example', 'spiffe://x/admin', ...hostile.filter((one) => one !== '')]) {
+    const { cert } = issue({
+      name: { CN: name },
+      emails: [name],
+      directories: [{ O: name, CN: name }],
+      principals: [name],
+      dns: ['a.example'],
+      uris: ['urn:z'],
+    });
+    const text = new X509Certificate(cert).subjectAltName ?? '';
+    assert.deepEqual(readAlternativeNames(text), { dns: ['a.example'], uri: ['urn:z'] }, text);
+  }
+});
+
 test('names made of what separates and quotes names are read back as they were made', () => {
   const parts = ['a', '"', '\\', ',', ', ', 'DNS:', 'URI:', '\0', "'", 'u002c', ':', ' ', '\n', 'é'];
   // A linear congruential generator, so that a failure comes again.

@@ -22,6 +22,11 @@ export interface CertificateRequest {
   readonly dns?: readonly string[];
   readonly uris?: readonly string[];
   readonly ips?: readonly string[];
+  readonly emails?: readonly string[];
+  /** Alternative names that are directory names (RFC 5280 section 4.2.1.6). */
+  readonly directories?: ReadonlyArray<Readonly<Record<string, string>>>;
+  /** Microsoft's user principal names: names of the kind `otherName`. */
+  readonly principals?: readonly string[];
   readonly from?: Date;
   readonly to?: Date;
 }
@@ -60,8 +65,22 @@ export function issueAuthority(commonName: string): Issued {
   return issue({ name: { CN: commonName }, isAuthority: true });
 }
 
-function extensionsOf({ isAuthority = false, dns = [], uris = [], ips = [] }: CertificateRequest): Buffer[] {
+function extensionsOf(request: CertificateRequest): Buffer[] {
+  const {
+    isAuthority = false,
+    dns = [],
+    uris = [],
+    ips = [],
+    emails = [],
+    directories = [],
+    principals = [],
+  } = request;
   const names = [
+    ...emails.map((email) => tagged(0x81, Buffer.from(email))),
+    ...directories.map((directory) => tagged(0xa4, encodeName(directory))),
+    ...principals.map((name) =>
+      tagged(0xa0, oid('1.3.6.1.4.1.311.20.2.3'), tagged(0xa0, tagged(0x0c, Buffer.from(name)))),
+    ),
     ...dns.map((name) => tagged(0x82, Buffer.from(name))),
     ...uris.map((uri) => tagged(0x86, Buffer.from(uri))),
     ...ips.map((ip) => tagged(0x87, Buffer.from(ip.split('.').map(Number)))),
