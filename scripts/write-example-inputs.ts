@@ -92,8 +92,12 @@ export async function makeExampleInputs(): Promise<string> {
       {
         config,
         identify: () => principal,
-        decide: async () => undecided,
-        reads: { all: true, members: new Set() },
+        policy: {
+          reads: { all: true, members: new Set() },
+          codes: new Set(),
+          readsContent: true,
+          decide: async () => undecided,
+        },
         clientIp: '192.0.2.10',
       },
       {

@@ -4,11 +4,12 @@ import { createDecider, type Decide } from './decision/decide.ts';
 import { createEngine } from './decision/engines/table.ts';
 import { rememberResults } from './decision/remember.ts';
 import { PolicyError } from './errors.ts';
+import { contentMembers } from './input/ask/asked.ts';
 import { type PreparedPolicy, type PrepareOptions, preparePolicy } from './policy/prepare.ts';
 import type { Toolchain } from './policy/toolchain/protocol.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
-import type { Config, InputNeeds, LoadedPolicy, PolicyConfig } from './types.ts';
+import type { Config, DecidingPolicy, InputNeeds, LoadedPolicy, PolicyConfig } from './types.ts';
 
 /** One policy of those that must all allow. */
 export interface PolicyMember {
@@ -99,7 +100,7 @@ async function nameFailure<Loaded>(loading: Promise<Loaded>, name: string): Prom
 }
 
 /** @param onError told about each failed evaluation, with the name of its policy */
-export function createDecide(
+function createDecide(
   { members }: ActivePolicy,
   onError: (error: unknown, decisionId: string, policy: string) => void,
 ): Decide {
@@ -117,6 +118,21 @@ export function createDecide(
   });
   const [only, ...others] = deciders;
   return only !== undefined && others.length === 0 ? only.decide : createAllOf(deciders);
+}
+
+/**
+ * The policy as a request sees it.
+ *
+ * @param onError told about each failed evaluation, with the name of its policy
+ */
+export function createDeciding(policy: ActivePolicy, onError: Parameters<typeof createDecide>[1]): DecidingPolicy {
+  const { reads, codes } = policy;
+  return {
+    reads,
+    codes,
+    readsContent: reads.all || contentMembers.some((member) => reads.members.has(member)),
+    decide: createDecide(policy, onError),
+  };
 }
 
 /** Says what was loaded, and what about it an operator should know. */

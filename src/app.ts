@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { createDecide, loadPolicy, logPolicy } from './active-policy.ts';
+import { createDeciding, loadPolicy, logPolicy } from './active-policy.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
 import { createServerClose } from './http/close-server.ts';
@@ -13,7 +13,6 @@ import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
 import { createCertify } from './identity/client-certificate.ts';
 import { createIdentify } from './identity/identify.ts';
-import { contentMembers } from './input/ask/asked.ts';
 import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
@@ -63,9 +62,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     agent,
     canonicalize: (name) => shortName(resolveModelName(name)),
   });
-  const declaredCodes = (): ReadonlySet<string> => policy.codes;
   const metrics = createMetrics({
-    declaredCodes,
     isListedModel: models.has,
     revision: () => policy.revision,
     inFlight: () => pipeline.inFlight(),
@@ -83,11 +80,6 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const record = createRecorder({
     later: batch.add,
     observers: [...options.observers, metrics.observe],
-    declaredCodes,
-    readsContent: () => {
-      const { reads } = policy;
-      return reads.all || contentMembers.some((member) => reads.members.has(member));
-    },
     withoutContent,
   });
   const upstream = createUpstream({
@@ -98,14 +90,14 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       log.error({ err: error, upstream: config.upstream.baseUrl.origin }, 'the upstream could not be reached securely'),
   });
   const faults = createSocketFaults();
+  const deciding = createDeciding(policy, (error, decisionId, name) =>
+    log.error({ err: error, decision_id: decisionId, policy: name }, 'the policy failed to evaluate'),
+  );
   const pipeline = createPipeline({
     config,
     certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates),
     identify: createIdentify(config.identity),
-    decide: createDecide(policy, (error, decisionId, name) =>
-      log.error({ err: error, decision_id: decisionId, policy: name }, 'the policy failed to evaluate'),
-    ),
-    reads: () => policy.reads,
+    policy: () => deciding,
     upstream,
     via: createVia(),
     bodies: createBodyBudget(config.limits.bodiesTotal),

@@ -6,21 +6,19 @@ import { once } from 'node:events';
 import { type Duplex, duplexPair } from 'node:stream';
 
 import type { Exit, RequestRecord } from './audit/record.ts';
-import type { Decide } from './decision/decide.ts';
 import { type ErrorCode, RequestError } from './errors.ts';
 import { createDataListener } from './http/data-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
 import type { Identify } from './identity/identify.ts';
 import { createBodyBudget } from './input/body.ts';
-import type { Config, Decision, InputNeeds, PolicyInput, Principal } from './types.ts';
+import type { Config, DecidingPolicy, Decision, PolicyInput, Principal } from './types.ts';
 import { createVia } from './upstream/via.ts';
 
 export interface RehearsalParts {
   readonly config: Config;
   readonly identify: Identify;
-  readonly decide: Decide;
-  readonly reads: InputNeeds;
+  readonly policy: DecidingPolicy;
   /** `input.client.ip` */
   readonly clientIp: string;
 }
@@ -80,8 +78,7 @@ export async function rehearse(parts: RehearsalParts, request: RawRequest): Prom
   const pipeline = createPipeline({
     config,
     identify: parts.identify,
-    decide: parts.decide,
-    reads: () => parts.reads,
+    policy: () => parts.policy,
     upstream: {
       id: config.upstream.baseUrl.origin,
       host: config.upstream.baseUrl.host,

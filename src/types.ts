@@ -231,6 +231,17 @@ export interface Decision {
   readonly durationNs: number;
 }
 
+/** What decides one request, from its input to its record: a reload between the two changes nothing of it. */
+export interface DecidingPolicy {
+  readonly reads: InputNeeds;
+  /** Codes that METADATA declares; only these may be labels of metrics. */
+  readonly codes: ReadonlySet<string>;
+  /** It is given what callers wrote, so what it writes may hold content. */
+  readonly readsContent: boolean;
+  /** Never rejects: what fails is a decision that denies. */
+  decide(input: PolicyInput): Promise<Decision>;
+}
+
 /** Token counts of one answer; `undefined` where the upstream did not say. */
 export interface Usage {
   readonly inputTokens: number | undefined;
@@ -288,6 +299,8 @@ export interface Measures {
   /** Until the first byte of the answer. */
   readonly firstByteS: number | undefined;
   readonly decisionS: number | undefined;
+  /** The first reason as a label: a declared code or one of ours, else `policy_denied`; empty where there is none. */
+  readonly reasonLabel: string;
   /** What the sidecar added before the upstream was asked, the wait for the caller's body left out. */
   readonly overheadS: number | undefined;
 }

@@ -6,6 +6,7 @@ import { type ErrorCode, errorTable } from '../errors.ts';
 import type {
   Api,
   AuditEvent,
+  DecidingPolicy,
   Decision,
   Measures,
   Operation,
@@ -45,7 +46,8 @@ export interface RequestRecord {
   /** The caller's body is here; the wait for it ends. */
   received(): void;
   asked(input: PolicyInput): void;
-  decided(decision: Decision): void;
+  /** @param policy that decided: its codes may be labels, and where it reads content, none of its text is recorded */
+  decided(decision: Decision, policy: Pick<DecidingPolicy, 'codes' | 'readsContent'>): void;
   /** Handed to the upstream, with the names of what was spliced into the judged bytes. */
   forwarded(target: string, changes: readonly string[]): void;
   firstByte(): void;
@@ -59,10 +61,6 @@ export interface RequestRecord {
 
 export interface RecorderOptions {
   readonly observers: readonly RecordObserver[];
-  /** Codes that the policy declares; where it reads content, no other text of the policy's is recorded. */
-  readonly declaredCodes: () => ReadonlySet<string>;
-  /** Where the policy reads content, what it writes may hold content. */
-  readonly readsContent: () => boolean;
   /** The input as it may be recorded. */
   readonly withoutContent: (input: PolicyInput) => Readonly<Record<string, unknown>>;
   readonly now?: () => Date;
@@ -86,6 +84,8 @@ export function createRecorder(options: RecorderOptions): Recorder {
     let route: { readonly api: Api; readonly operation: Operation; readonly path: string } | undefined;
     let input: PolicyInput | undefined;
     let decision: Decision | undefined;
+    let reasons: RecordedReasons = noReasons;
+    let readsContent = false;
     let target: string | undefined;
     let changes: readonly string[] | undefined;
     let forwardedMs: number | undefined;
@@ -109,8 +109,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
       asked(value) {
         input = value;
       },
-      decided(value) {
+      decided(value, policy) {
         decision = value;
+        readsContent = policy.readsContent;
+        if (value.reasons.length > 0) reasons = recordReasons(value, policy);
       },
       forwarded(targetId, spliced) {
         target = targetId;
@@ -150,7 +152,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         message_count: input?.message_count,
         stream: input?.stream,
         policy_result: decision?.result ?? 'none',
-        reasons: decision === undefined ? [] : recordReasons(decision),
+        reasons: reasons.codes,
         engine: decision?.engine,
         revision: decision?.revision,
         changes: changes !== undefined && changes.length > 0 ? changes : undefined,
@@ -167,26 +169,36 @@ export function createRecorder(options: RecorderOptions): Recorder {
         mcp_server: 'ollama-proxy',
         action: start.method,
         provider: 'ollama',
-        dynamic_metadata: options.readsContent() ? undefined : decision?.dynamicMetadata,
+        dynamic_metadata: readsContent ? undefined : decision?.dynamicMetadata,
         input: input && options.withoutContent(input),
       };
       const measures: Measures = {
         durationS: (endedMs - startedMs) / 1000,
         firstByteS: firstByteMs === undefined ? undefined : (firstByteMs - startedMs) / 1000,
         decisionS: decision === undefined ? undefined : decision.durationNs / 1e9,
+        reasonLabel: reasons.label,
         overheadS: forwardedMs === undefined ? undefined : (forwardedMs - startedMs - waitedMs) / 1000,
       };
       for (const observe of options.observers) observe(event, measures);
     }
   };
+}
 
-  function recordReasons(decision: Decision): readonly string[] {
-    if (!options.readsContent()) return decision.reasons.map(({ code }) => code);
-    const declared = options.declaredCodes();
-    return decision.reasons.map(({ code }) =>
-      declared.has(code) || Object.hasOwn(errorTable, code) ? code : 'policy_denied',
-    );
-  }
+interface RecordedReasons {
+  readonly codes: readonly string[];
+  readonly label: string;
+}
+
+const noReasons: RecordedReasons = { codes: [], label: '' };
+
+function recordReasons(
+  { reasons }: Decision,
+  { codes: declared, readsContent }: Pick<DecidingPolicy, 'codes' | 'readsContent'>,
+): RecordedReasons {
+  const known = reasons.map(({ code }) =>
+    declared.has(code) || Object.hasOwn(errorTable, code) ? code : 'policy_denied',
+  );
+  return { codes: readsContent ? known : reasons.map(({ code }) => code), label: known[0] ?? '' };
 }
 
 /** To the microsecond: more digits would only be noise in each line. */

@@ -1,9 +1,9 @@
 /** Has the configured engine decide on what was asked, through the code that serves. */
-import { type ActivePolicy, createDecide, loadPolicy } from '../active-policy.ts';
+import { type ActivePolicy, createDeciding, loadPolicy } from '../active-policy.ts';
 import type { Decide } from '../decision/decide.ts';
 import { createIdentify } from '../identity/identify.ts';
 import { type Rehearsed, rehearse } from '../rehearsal.ts';
-import type { Config, InputNeeds, PolicyInput } from '../types.ts';
+import type { Config, DecidingPolicy, InputNeeds, PolicyInput } from '../types.ts';
 import type { Question } from './question.ts';
 
 export interface Verdict extends Rehearsed {
@@ -16,6 +16,8 @@ export interface Verdict extends Rehearsed {
 export interface Judge {
   readonly decide: Decide;
   readonly policy: ActivePolicy;
+  /** The policy as requests see it. */
+  readonly deciding: DecidingPolicy;
   /** Why the last evaluation failed, if it did. */
   failure(): string | undefined;
 }
@@ -24,14 +26,15 @@ export interface Judge {
 export async function createJudge(config: Pick<Config, 'policies'>, searchPath: string | undefined): Promise<Judge> {
   const policy = await loadPolicy(config, searchPath, { runTests: false });
   let failed: string | undefined;
-  const decide = createDecide(policy, (error) => {
+  const deciding = createDeciding(policy, (error) => {
     failed ??= error instanceof Error ? error.message : String(error);
   });
   return {
     policy,
+    deciding,
     decide: (input) => {
       failed = undefined;
-      return decide(input);
+      return deciding.decide(input);
     },
     failure: () => failed,
   };
@@ -40,7 +43,7 @@ export async function createJudge(config: Pick<Config, 'policies'>, searchPath: 
 /** @throws PolicyError */
 export async function judge(question: Question, searchPath: string | undefined): Promise<Verdict> {
   const { config, about, principal, nowNs } = question;
-  const { policy, decide, failure } = await createJudge(config, searchPath);
+  const { policy, deciding, decide, failure } = await createJudge(config, searchPath);
   try {
     if ('input' in about) {
       // A decision has a clock; every other member that is missing stays missing, as policies must cope with.
@@ -63,11 +66,13 @@ export async function judge(question: Question, searchPath: string | undefined):
       {
         config,
         identify,
-        decide: (input) => {
-          judged = nowNs === undefined ? input : { ...input, now_ns: nowNs };
-          return decide(judged);
+        policy: {
+          ...deciding,
+          decide: (input) => {
+            judged = nowNs === undefined ? input : { ...input, now_ns: nowNs };
+            return decide(judged);
+          },
         },
-        reads: policy.reads,
         clientIp: question.clientIp,
       },
       about.request,

@@ -6,7 +6,6 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Exit, Recorder } from '../audit/record.ts';
-import type { Decide } from '../decision/decide.ts';
 import { RequestError } from '../errors.ts';
 import type { Certify } from '../identity/client-certificate.ts';
 import type { Identify } from '../identity/identify.ts';
@@ -23,7 +22,7 @@ import { deliver } from '../stream/deliver.ts';
 import { createUsageHider } from '../stream/hide-usage.ts';
 import { startReport } from '../stream/readers/table.ts';
 import { createTap, readFraming } from '../stream/tap.ts';
-import type { Config, Decision, InputNeeds } from '../types.ts';
+import type { Config, DecidingPolicy, Decision } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import type { Via } from '../upstream/via.ts';
@@ -41,9 +40,8 @@ export interface PipelineParts {
   /** Where the data listener asks for certificates. */
   readonly certify?: Certify | undefined;
   readonly identify: Identify;
-  readonly decide: Decide;
-  /** Which members of the input the policy that decides now reads. */
-  readonly reads: () => InputNeeds;
+  /** What decides now. */
+  readonly policy: () => DecidingPolicy;
   readonly upstream: Upstream;
   readonly via: Via;
   readonly bodies: BodyBudget;
@@ -128,6 +126,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
             : pathModel === undefined
               ? undefined
               : readPathModel(pathModel);
+        // One for the input and the decision: a reload may come between any two requests.
+        const policy = parts.policy();
         const decisionId = randomUUID();
         const input = buildInput(
           {
@@ -143,13 +143,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
             nowNs: Date.now() * 1e6,
             rolePrecedence: config.identity.rolePrecedence,
           },
-          parts.reads(),
+          policy.reads,
         );
         record.asked(input);
         ids['x-opallama-decision-id'] = decisionId;
 
-        const decision = await parts.decide(input);
-        record.decided(decision);
+        const decision = await policy.decide(input);
+        record.decided(decision, policy);
         if (!decision.allowed) {
           sendAnswer(response, answerDenial(api, decision), ids);
           return { outcome: decision.result === 'error' ? 'error' : 'denied', status: decision.httpStatus };

@@ -7,12 +7,9 @@
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-import { errorTable } from '../errors.ts';
 import type { AuditEvent, Measures, Operation } from '../types.ts';
 
 export interface MetricsOptions {
-  /** Codes that the loaded policy declares by METADATA. */
-  readonly declaredCodes: () => ReadonlySet<string>;
   /** Whether the upstream lists this model; canonical short name. */
   readonly isListedModel: (model: string) => boolean;
   readonly revision: () => string | undefined;
@@ -177,7 +174,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       });
       if (measures.decisionS !== undefined) {
         decisionDuration.observe(measures.decisionS);
-        decisions.inc({ result: event.policy_result, reason: labelReason(event), revision: event.revision ?? other });
+        decisions.inc({ result: event.policy_result, reason: measures.reasonLabel, revision: event.revision ?? other });
       }
       if (measures.overheadS !== undefined) overhead.observe(measures.overheadS);
       if (event.target !== undefined && event.error?.startsWith('upstream_') === true) {
@@ -205,11 +202,5 @@ export function createMetrics(options: MetricsOptions): Metrics {
     if (event.output_tokens !== undefined && event.output_tokens > 1) {
       perToken.observe(labels, (measures.durationS - measures.firstByteS) / (event.output_tokens - 1));
     }
-  }
-
-  function labelReason(event: AuditEvent): string {
-    const [code] = event.reasons;
-    if (code === undefined) return '';
-    return Object.hasOwn(errorTable, code) || options.declaredCodes().has(code) ? code : 'policy_denied';
   }
 }

@@ -7,7 +7,7 @@ import { guardJson } from '../../src/input/guard/guard.ts';
 import { knownMembers } from '../../src/input/guard/known-members.ts';
 import { matchRoute } from '../../src/input/routes.ts';
 import type { Principal } from '../../src/types.ts';
-import { createKeepingRecorder, decisionOf } from './recording.ts';
+import { createKeepingRecorder, decisionOf, judge } from './recording.ts';
 
 const canary = 'the canary sings';
 const tools = [
@@ -124,14 +124,14 @@ const told = decisionOf({
 
 for (const path of Object.keys(requests)) {
   test(`no text of a request to ${path} is in its event, even where the policy reads all of it and repeats it`, () => {
-    const { begin, events } = createKeepingRecorder({ readsContent: () => true });
+    const { begin, events } = createKeepingRecorder();
     const { route, input } = inputOf(path, ['x-opallama-metadata-other', canary]);
     assert.ok(JSON.stringify(input).includes(canary), 'the policy saw it');
     const record = begin({ requestId: 'r', api: route.api, method: 'POST' });
     record.identified(alice);
     record.routed(route);
     record.asked(input);
-    record.decided(told);
+    record.decided(told, { ...judge, readsContent: true });
     record.finish({ outcome: 'denied', status: 403 });
     const json = JSON.stringify(events);
     assert.doesNotMatch(json, /canary/);
@@ -148,6 +148,7 @@ test('where a policy reads no content, its codes and its metadata are recorded, 
   const record = begin({ requestId: 'r', api: 'ollama', method: 'POST' });
   record.decided(
     decisionOf({ ...told, reasons: [{ code: 'own_code', message: canary }], dynamicMetadata: { team: 'a' } }),
+    judge,
   );
   record.finish({ outcome: 'denied', status: 403 });
   assert.deepEqual(events[0]?.reasons, ['own_code']);

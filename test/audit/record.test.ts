@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Principal } from '../../src/types.ts';
 import { policyInput } from '../decision/input.ts';
-import { createKeepingRecorder, decisionOf } from './recording.ts';
+import { createKeepingRecorder, decisionOf, judge } from './recording.ts';
 
 const start = { requestId: 'r-1', api: 'gateway', method: 'POST' } as const;
 const route = { api: 'ollama', operation: 'chat', path: '/api/chat' } as const;
@@ -32,7 +32,7 @@ test('a request that goes all the way is told in full', () => {
     message_count: 3,
   });
   record.asked(input);
-  record.decided(decisionOf({ reasons: [{ code: 'seen', message: 'text' }], dynamicMetadata: { team: 'a' } }));
+  record.decided(decisionOf({ reasons: [{ code: 'seen', message: 'text' }], dynamicMetadata: { team: 'a' } }), judge);
   record.forwarded('http://127.0.0.1:11434', ['include_usage']);
   record.firstByte();
   record.finish({ outcome: 'complete', status: 200, usage: { inputTokens: 5, outputTokens: 7 }, finishReason: 'stop' });
@@ -117,7 +117,7 @@ test('records of requests that overlap do not mix', () => {
   const first = begin({ ...start, requestId: 'a' });
   const second = begin({ ...start, requestId: 'b' });
   first.identified(alice);
-  second.decided(decisionOf({ result: 'deny', allowed: false }));
+  second.decided(decisionOf({ result: 'deny', allowed: false }), judge);
   second.finish({ outcome: 'denied', status: 403 });
   first.finish({ outcome: 'error', status: 500 });
   assert.deepEqual(
@@ -126,6 +126,21 @@ test('records of requests that overlap do not mix', () => {
       ['b', undefined, 'deny'],
       ['a', 'alice', 'none'],
     ],
+  );
+});
+
+test('a reason is a label if it is a declared code or one of ours; any other is policy_denied', () => {
+  const { begin, measures } = createKeepingRecorder();
+  for (const code of ['declared_code', 'policy_undefined', 'made_up', 'toString', '__proto__', 'constructor']) {
+    const record = begin(start);
+    const reasons = [code, 'declared_code'].map((one) => ({ code: one, message: '' }));
+    record.decided(decisionOf({ result: 'deny', allowed: false, reasons }), judge);
+    record.finish({ outcome: 'denied', status: 403 });
+  }
+  begin(start).finish({ outcome: 'complete', status: 200 });
+  assert.deepEqual(
+    measures.map(({ reasonLabel }) => reasonLabel),
+    ['declared_code', 'policy_undefined', 'policy_denied', 'policy_denied', 'policy_denied', 'policy_denied', ''],
   );
 });
 
@@ -149,7 +164,7 @@ test('times are taken where they happen, and the wait for the body is not the si
   record.routed(route);
   await sleep(60);
   record.received();
-  record.decided(decisionOf());
+  record.decided(decisionOf(), judge);
   record.forwarded('x', []);
   await sleep(40);
   record.firstByte();
@@ -173,5 +188,5 @@ test('a request that was never forwarded has no times that it did not see', () =
   begin(start).finish({ outcome: 'denied', status: 404 });
   const [{ durationS, ...rest } = assert.fail()] = measures;
   assert.ok(durationS >= 0);
-  assert.deepEqual(rest, { firstByteS: undefined, decisionS: undefined, overheadS: undefined });
+  assert.deepEqual(rest, { firstByteS: undefined, decisionS: undefined, overheadS: undefined, reasonLabel: '' });
 });

@@ -13,14 +13,15 @@ export function createKeepingRecorder(over: Partial<RecorderOptions> = {}) {
         measures.push(measured);
       },
     ],
-    declaredCodes: () => new Set(['declared_code']),
-    readsContent: () => false,
     withoutContent,
     now: () => new Date('2026-06-11T12:00:00.000Z'),
     ...over,
   });
   return { begin, events, measures };
 }
+
+/** A policy that reads no content. */
+export const judge = { codes: new Set(['declared_code']), readsContent: false };
 
 export function decisionOf(over: Partial<Decision> = {}): Decision {
   return {

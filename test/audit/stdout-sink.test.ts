@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { createAuditObserver } from '../../src/audit/stdout-sink.ts';
 import { createKeepingRecorder } from './recording.ts';
 
-const measures = { durationS: 0, firstByteS: undefined, decisionS: undefined, overheadS: undefined };
+const measures = { durationS: 0, firstByteS: undefined, decisionS: undefined, overheadS: undefined, reasonLabel: '' };
 
 function eventWith(text: string) {
   const { begin, events } = createKeepingRecorder();

@@ -33,7 +33,6 @@ test('the README lists every route with its methods, dialect and operation, and 
 
 test('the README lists every metric with its type, and no other', async () => {
   const { registry } = createMetrics({
-    declaredCodes: () => new Set(),
     isListedModel: () => false,
     revision: () => undefined,
     inFlight: () => 0,
