@@ -13,7 +13,7 @@ import { createToolchain } from '../src/policy/toolchain/toolchain.ts';
 const policies = fileURLToPath(new URL('../policies/', import.meta.url));
 const write = process.argv.includes('--write');
 
-const { modules, data } = await readPolicySource(policies);
+const { modules, data } = await readPolicySource(policies, { copies: 'kept' });
 const input: unknown = JSON.parse(await readFile(join(policies, 'schemas/input.json'), 'utf8'));
 const toolchain = createToolchain({ path: process.env['PATH'] });
 const problems: string[] = [];

@@ -8,6 +8,7 @@ import type { Command } from 'commander';
 import type { Environment } from '../config/environment.ts';
 import { loadPolicySection } from '../config/load.ts';
 import { CallError, PolicyError, type PolicyFault } from '../errors.ts';
+import { addLibrary } from '../policy/library.ts';
 import { mergeData, type PolicySource, readPolicySource } from '../policy/source.ts';
 import type { PolicyConfig } from '../types.ts';
 
@@ -68,7 +69,7 @@ function notThere(path: string): never {
 }
 
 /** A policy with the names that its files have for the person who typed the paths. */
-export interface NamedPolicy extends Pick<PolicySource, 'modules' | 'data' | 'wasm' | 'files'> {
+export interface NamedPolicy extends Pick<PolicySource, 'modules' | 'data' | 'wasm' | 'files' | 'library'> {
   readonly kind: PolicySource['kind'];
   readonly revision: string | undefined;
   /** From a name in faults to the file's path. */
@@ -79,40 +80,44 @@ export interface NamedPolicy extends Pick<PolicySource, 'modules' | 'data' | 'wa
  * Several paths are one policy, as they are for `opa`: their modules together, their data merged. Of one directory the
  * names are relative to it, as they are for `serve`.
  *
+ * @param copies of files of opallama's library, as `readPolicySource` has it
  * @throws PolicyError whose faults name files as `display` does
  */
-export async function readPolicy(paths: readonly string[]): Promise<NamedPolicy> {
+export async function readPolicy(
+  paths: readonly string[],
+  copies: 'dropped' | 'kept' = 'dropped',
+): Promise<NamedPolicy> {
   const [first] = paths;
   if (first !== undefined && paths.length === 1 && !first.endsWith('.rego')) {
     const display = (file: string): string => join(first, file);
-    const source = await readPolicySource(first).catch((error: unknown) => {
+    const source = await readPolicySource(first, { copies }).catch((error: unknown) => {
       throw withNames(error, display);
     });
     return { ...source, display };
   }
-  const modules: Record<string, string> = {};
   const data: Record<string, unknown> = {};
   const files = new Map<string, Uint8Array>();
   for (const path of paths) {
     if (path.endsWith('.rego')) {
-      const bytes = await readFile(path);
-      modules[path] = bytes.toString('utf8');
-      files.set(path, bytes);
+      files.set(path, await readFile(path));
       continue;
     }
     const named = (file: string): string => join(path, file);
-    const source = await readPolicySource(path).catch((error: unknown) => {
+    const source = await readPolicySource(path, { copies: 'alone' }).catch((error: unknown) => {
       throw withNames(error, named);
     });
     if (source.wasm !== undefined && Object.keys(source.modules).length === 0)
       throw new PolicyError(`${path} holds only compiled policy, which can't be put together with other paths.`);
-    for (const [file, text] of Object.entries(source.modules)) modules[named(file)] = text;
     for (const [file, bytes] of source.files) files.set(named(file), bytes);
     const clash = mergeData(data, source.data);
     if (clash !== undefined)
       throw new PolicyError(`data.${clash} is defined below ${path} and below another path too.`);
   }
-  return { kind: 'directory', modules, data, wasm: undefined, revision: undefined, files, display: (file) => file };
+  const whole = await addLibrary(files, copies);
+  const rego = [...whole.files].filter(([file]) => file.endsWith('.rego'));
+  const modules = Object.fromEntries(rego.map(([file, bytes]) => [file, Buffer.from(bytes).toString('utf8')]));
+  const rest = { wasm: undefined, revision: undefined, display: (file: string) => file };
+  return { kind: 'directory', modules, data, ...whole, ...rest };
 }
 
 function withNames(error: unknown, display: (file: string) => string): unknown {

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 
 import { CallError, PolicyError, type PolicyFault } from '../errors.ts';
-import type { TestCase, TestResult, Toolchain } from '../policy/toolchain/protocol.ts';
+import type { Coverage, TestCase, TestResult, Toolchain } from '../policy/toolchain/protocol.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import type { CliDeps } from './config-options.ts';
 import { percent, printCoverage } from './coverage.ts';
@@ -75,9 +75,9 @@ interface TestReport {
 }
 
 async function run(paths: readonly string[], options: TestOptions, toolchain: Toolchain): Promise<TestReport> {
-  const source = await readPolicy(paths).catch(rejected);
+  const source = await readPolicy(paths, 'kept').catch(rejected);
   if ('faults' in source) return source;
-  const { modules, data, display } = source;
+  const { modules, data, display, library } = source;
   const wantsCoverage = options.coverage === true || options.threshold !== undefined;
   const request = { modules, data, coverage: wantsCoverage, timeoutMs: options.timeout };
   const { run: pattern } = options;
@@ -86,12 +86,7 @@ async function run(paths: readonly string[], options: TestOptions, toolchain: To
   const named: TestResult = {
     passed: result.passed,
     cases: result.cases.map((each) => ({ ...each, file: display(each.file) })),
-    ...(result.coverage && {
-      coverage: {
-        percent: result.coverage.percent,
-        files: Object.fromEntries(Object.entries(result.coverage.files).map(([file, each]) => [display(file), each])),
-      },
-    }),
+    ...(result.coverage && { coverage: nameCoverage(result.coverage, library, display) }),
   };
   const problems: string[] = [];
   if (named.cases.length === 0 && options.run !== undefined) problems.push(`No test matches ${options.run}.`);
@@ -102,6 +97,16 @@ async function run(paths: readonly string[], options: TestOptions, toolchain: To
       problems.push(`Coverage is ${percent(covered)}, below the threshold of ${percent(options.threshold)}.`);
   }
   return { result: named, faults: [], source, problems, succeeded: named.passed && problems.length === 0 };
+}
+
+/** Of the policy's own modules: those of the library have tests elsewhere. */
+function nameCoverage(coverage: Coverage, library: readonly string[], display: NamedPolicy['display']): Coverage {
+  const own = Object.entries(coverage.files).filter(([file]) => !library.includes(file));
+  const files = Object.fromEntries(own.map(([file, each]) => [display(file), each]));
+  if (library.length === 0) return { percent: coverage.percent, files };
+  const covered = own.reduce((sum, [, each]) => sum + each.coveredLines, 0);
+  const all = own.reduce((sum, [, each]) => sum + each.coveredLines + each.notCoveredLines, 0);
+  return { percent: all === 0 ? 100 : (100 * covered) / all, files };
 }
 
 /** A policy with faults is a finding, with no test that ran; whatever else goes wrong is none. */

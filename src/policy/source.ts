@@ -10,6 +10,7 @@ import { basename, join, posix } from 'node:path';
 import { PolicyError, type PolicyFault } from '../errors.ts';
 import { readBaseDocument } from './base-document.ts';
 import { readBundle } from './bundle.ts';
+import { addLibrary, type WithLibrary } from './library.ts';
 
 export interface PolicySource {
   readonly kind: 'directory' | 'bundle';
@@ -26,6 +27,8 @@ export interface PolicySource {
   readonly metadata: unknown;
   /** Every file's name and content, for a revision that changes when anything does. */
   readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Which of the modules are opallama's library's: tested with it, and no part of the policy's own coverage. */
+  readonly library: readonly string[];
 }
 
 /** More would be no policy but a mistake, such as a home directory. */
@@ -34,15 +37,26 @@ const mostBytes = 256 * 1024 * 1024;
 
 const dataFile = /^data\.(?:json|ya?ml)$/;
 
-/** @throws PolicyError with file, row and column */
-export async function readPolicySource(path: string): Promise<PolicySource> {
+/**
+ * With what the policy imports of opallama's library (`addLibrary`).
+ *
+ * @param options.copies files that are the library's own: `dropped`, or `kept` for those who test what is there; `alone` adds
+ *   nothing either, for a caller who puts several paths together
+ * @throws PolicyError with file, row and column
+ */
+export async function readPolicySource(
+  path: string,
+  { copies = 'dropped' }: { readonly copies?: 'dropped' | 'kept' | 'alone' } = {},
+): Promise<PolicySource> {
+  const complete = (files: ReadonlyMap<string, Uint8Array>) =>
+    copies === 'alone' ? { files, library: [] } : addLibrary(files, copies);
   if (await isDirectory(path)) {
-    const source = assemble('directory', await readDirectory(path, isPolicyFile), undefined);
+    const source = assemble('directory', await complete(await readDirectory(path, isPolicyFile)), undefined);
     if (Object.keys(source.modules).length === 0) throw new PolicyError(`The directory ${path} holds no .rego file.`);
     return source;
   }
   const { files, revision, metadata } = await readBundle(path);
-  return { ...assemble('bundle', files, revision), metadata };
+  return { ...assemble('bundle', await complete(files), revision), metadata };
 }
 
 export type PolicyFiles = Pick<PolicySource, 'files' | 'revision'> & { readonly kind: PolicySource['kind'] | 'file' };
@@ -123,7 +137,7 @@ function isPolicyFile(name: string): boolean {
 
 function assemble(
   kind: PolicySource['kind'],
-  files: ReadonlyMap<string, Uint8Array>,
+  { files, library }: WithLibrary,
   revision: string | undefined,
 ): PolicySource {
   const modules: Record<string, string> = {};
@@ -139,7 +153,7 @@ function assemble(
     else if (isPolicyFile(name) && !name.startsWith('.')) ignored.push(file);
   }
   if (faults.length > 0) throw new PolicyError("The policy's data can't be read.", faults);
-  return { kind, modules, data, ignored, wasm, revision, metadata: undefined, files };
+  return { kind, modules, data, ignored, wasm, revision, metadata: undefined, files, library };
 }
 
 function mount(data: Record<string, unknown>, file: string, bytes: Uint8Array, faults: PolicyFault[]): void {

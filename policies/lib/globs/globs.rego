@@ -1,0 +1,64 @@
+# METADATA
+# title: Globs
+# description: >-
+#   Patterns in which only "*" is special: what else a glob could mean would be a wider grant than its text shows. What is no
+#   text matches nothing.
+package opallama.lib.globs
+
+# METADATA
+# scope: document
+# title: The pattern matches the text
+# description: '"*" stands for any text, an empty one too. Letters must agree in case.'
+matches(pattern, text) if {
+	is_string(pattern)
+	pattern == text
+}
+
+matches(pattern, text) if {
+	_may_match(pattern, text)
+	glob.match(_escape(pattern), null, text)
+}
+
+# METADATA
+# scope: document
+# title: The pattern matches the path
+# description: '"*" stands for any text without a slash, "**" for any text.'
+matches_path(pattern, text) if {
+	is_string(pattern)
+	pattern == text
+}
+
+matches_path(pattern, text) if {
+	_may_match(pattern, text)
+	glob.match(_escape(pattern), ["/"], text)
+}
+
+# METADATA
+# title: One of the patterns matches the text
+matches_any(patterns, text) if {
+	some pattern in patterns
+	matches(pattern, text)
+}
+
+# METADATA
+# title: Nothing but a list of texts, and at least one
+# description: Anything else in the place of patterns would match nothing, and a rule that denies by them would never hold.
+well_formed(patterns) if {
+	is_array(patterns)
+	count(patterns) > 0
+	every pattern in patterns {
+		is_string(pattern)
+	}
+}
+
+# glob.match costs more than many a decision without it: so only where the text before the first "*" fits.
+_may_match(pattern, text) if {
+	is_string(text)
+	contains(pattern, "*")
+	startswith(text, split(pattern, "*")[0])
+}
+
+_escape(pattern) := strings.replace_n(
+	{`\`: `\\`, `?`: `\?`, `[`: `\[`, `]`: `\]`, `{`: `\{`, `}`: `\}`},
+	pattern,
+)

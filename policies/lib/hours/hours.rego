@@ -1,0 +1,120 @@
+# METADATA
+# title: Hours
+# description: >-
+#   Windows of time: {"zone": "Europe/Berlin", "days": ["mon", "tue"], "from": "22:00", "to": "06:00"}. "from" belongs to the
+#   window and "to" does not. Where "to" is not after "from" the window ends on the next day, and "days" are those on which it
+#   begins. Without "from" and "to" it is whole days, without "days" every day. A zone is a name of the IANA's database, or
+#   "UTC", and must be there. Nothing is within a malformed window.
+package opallama.lib.hours
+
+# METADATA
+# title: The moment is within the window
+# description: The moment is input.now_ns, in nanoseconds since 1970.
+within(now_ns, window) if {
+	count(faults(window)) == 0
+	_within(now_ns, window)
+}
+
+# METADATA
+# title: The moment is within one of the windows
+within_any(now_ns, windows) if {
+	is_array(windows)
+	some window in windows
+	within(now_ns, window)
+}
+
+# METADATA
+# scope: document
+# title: What is wrong with a window
+# description: A set of sentences, empty where it is well-formed. For a test of one's own over data.
+faults(window) := {"it is no object"} if {
+	not is_object(window)
+} else := {fault | some fault in _faults(window)}
+
+_faults(window) := array.concat(
+	[concat("", ["the member ", json.marshal(name), " is unknown"]) |
+		some name, _ in window
+		not name in {"zone", "days", "from", "to"}
+	],
+	array.concat(
+		[fault | fault := "zone is no name of a time zone"; not _is_zone(object.get(window, "zone", null))],
+		array.concat(
+			[fault |
+				fault := "days is no list of mon, tue, wed, thu, fri, sat and sun"
+				not _are_days(object.get(window, "days", ["mon"]))
+			],
+			array.concat(
+				[concat("", [name, " is no time from 00:00 to 24:00"]) |
+					some name in ["from", "to"]
+					not _minutes(object.get(window, name, "00:00"))
+				],
+				[fault |
+					fault := "from and to go together"
+					has := [name | some name in ["from", "to"]; _ = window[name]]
+					count(has) == 1
+				],
+			),
+		),
+	),
+)
+
+# A moment in the zone, to see whether there is such a zone: the lookup fails where there is none.
+_is_zone(zone) if {
+	is_string(zone)
+	not zone in {"", "Local"}
+	time.clock([0, zone])
+}
+
+_are_days(days) if {
+	is_array(days)
+	count(days) > 0
+	every day in days {
+		day in _week
+	}
+}
+
+_week := ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+# By name and not by a day's length: days on which clocks are changed have 23 or 25 hours.
+_yesterday := {
+	"mon": "sun", "tue": "mon", "wed": "tue", "thu": "wed",
+	"fri": "thu", "sat": "fri", "sun": "sat",
+}
+
+_minutes(text) := (to_number(hours) * 60) + to_number(minutes) if {
+	regex.match(`^([01][0-9]|2[0-3]):[0-5][0-9]$`, text)
+	[hours, minutes] := split(text, ":")
+}
+
+_minutes("24:00") := 1440
+
+_within(now_ns, window) if {
+	_from(window) < _to(window)
+	_today(now_ns, window) in _days(window)
+	_now(now_ns, window) >= _from(window)
+	_now(now_ns, window) < _to(window)
+}
+
+_within(now_ns, window) if {
+	_from(window) >= _to(window)
+	_today(now_ns, window) in _days(window)
+	_now(now_ns, window) >= _from(window)
+}
+
+_within(now_ns, window) if {
+	_from(window) >= _to(window)
+	_yesterday[_today(now_ns, window)] in _days(window)
+	_now(now_ns, window) < _to(window)
+}
+
+_from(window) := _minutes(object.get(window, "from", "00:00"))
+
+_to(window) := _minutes(object.get(window, "to", "24:00"))
+
+_days(window) := object.get(window, "days", _week)
+
+_today(now_ns, window) := lower(substring(time.weekday([now_ns, window.zone]), 0, 3))
+
+_now(now_ns, window) := (clock[0] * 60) + clock[1] if {
+	clock := time.clock([now_ns, window.zone])
+}

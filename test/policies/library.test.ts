@@ -1,0 +1,116 @@
+/** The library as a policy of somebody's own uses it: imported, compiled to WebAssembly, asked with input documents. */
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { createWasmEngine } from '../../src/decision/engines/wasm.ts';
+import { resolveModelName } from '../../src/input/model-name.ts';
+import { preparePolicy } from '../../src/policy/prepare.ts';
+import { createToolchain } from '../../src/policy/toolchain/toolchain.ts';
+import type { PolicyInput } from '../../src/types.ts';
+import { policyInput } from '../decision/input.ts';
+import { markedBlocks, readPaper, root, tableRows } from '../docs/papers.ts';
+import { makeDirectory } from '../policy/directory.ts';
+
+const toolchain = createToolchain({ path: process.env['PATH'] });
+const skip =
+  toolchain.kind === 'none' && 'neither opa/build/opa.wasm nor an opa on the PATH is here to compile the policy with';
+after(() => toolchain.close());
+
+const paper = readPaper('docs/policy-library.md');
+
+const blocks = markedBlocks(paper, 'library');
+
+/** The files of a module's example. */
+function exampleOf(name: string): Readonly<Record<string, string>> {
+  const files = [...blocks].filter(([file]) => file.startsWith(`${name}/`));
+  return Object.fromEntries(files.map(([file, text]) => [file.slice(name.length + 1), text]));
+}
+
+const refsOf = (...names: readonly string[]) => names.map((name) => ({ ...resolveModelName(name), part: 'model' }));
+const alice = (...roles: readonly string[]) => ({ id: 'alice', kind: 'jwt', roles, permissions: [], claims: {} });
+const at = (time: string) => Date.parse(time) * 1e6;
+
+interface Case {
+  readonly input: Partial<PolicyInput>;
+  readonly allow: boolean;
+  readonly codes?: readonly string[];
+}
+
+const examples: Readonly<Record<string, readonly Case[]>> = {
+  models: [
+    { input: { model_refs: refsOf('llama3.2:1b', 'hf.co/acme/coder:q4') }, allow: true },
+    { input: { model_refs: refsOf('llama3.2', 'mistral') }, allow: false },
+    { input: { model_refs: refsOf('llama3-cloud') }, allow: false },
+    { input: {}, allow: false },
+  ],
+  roles: [
+    { input: { principal: alice('admin'), operation: 'chat' }, allow: true },
+    { input: { principal: alice('analyst'), operation: 'chat' }, allow: true },
+    { input: { principal: alice('analyst'), operation: 'models.delete' }, allow: false },
+    { input: { principal: alice('admin'), operation: 'models.delete' }, allow: true },
+    { input: { principal: alice(), operation: 'chat' }, allow: false },
+  ],
+  hours: [
+    { input: { now_ns: at('2026-01-05T09:00:00Z') }, allow: true },
+    { input: { now_ns: at('2026-01-10T02:00:00Z') }, allow: true },
+    { input: { now_ns: at('2026-01-05T19:00:00Z') }, allow: false },
+    { input: { now_ns: at('2026-01-11T02:00:00Z') }, allow: false },
+  ],
+  tools: [
+    { input: { principal: alice('analyst'), has_tools: false }, allow: true },
+    { input: { principal: alice('analyst'), has_tools: true, tools: ['get_weather'] }, allow: true },
+    {
+      input: { principal: alice('analyst'), has_tools: true, tools: ['get_weather', 'shell'] },
+      allow: false,
+      codes: ['tool_not_allowed'],
+    },
+    { input: { principal: alice('operator'), has_tools: true, tools: ['shell [x] {y}'] }, allow: true },
+    { input: { principal: alice('analyst') }, allow: false, codes: ['tool_not_allowed'] },
+  ],
+  limits: [
+    { input: { prompt_bytes: 100, image_count: 0, max_tokens: 100 }, allow: true },
+    { input: { prompt_bytes: 1e6, image_count: 0, max_tokens: 100 }, allow: false, codes: ['too_large'] },
+    { input: { prompt_bytes: 100, image_count: 0 }, allow: false, codes: ['too_large'] },
+  ],
+  control_zero: [
+    { input: { model_refs: refsOf('llama3') }, allow: true },
+    { input: { model_refs: refsOf('mistral:7b') }, allow: true },
+    { input: { model_refs: refsOf('llama3-uncensored') }, allow: false, codes: ['denied_by_rule'] },
+    { input: { model_refs: refsOf('qwen3') }, allow: false, codes: ['no_rule_allows'] },
+    {
+      input: { model_refs: refsOf('llama3'), llm_action: 'llm:models.delete' },
+      allow: false,
+      codes: ['no_rule_allows'],
+    },
+    { input: {}, allow: false, codes: ['no_rule_allows'] },
+  ],
+};
+
+for (const [section, cases] of Object.entries(examples)) {
+  test(`the example of ${section} in docs/policy-library.md decides as it says`, { skip }, async (t) => {
+    const path = await makeDirectory(t, exampleOf(section));
+    const { policy } = await preparePolicy({ path, entrypoint: 'ollama/authz', toolchain });
+    const loaded = await createWasmEngine().load(policy);
+    t.after(() => loaded.close());
+    assert.equal(loaded.reads.all, false);
+    for (const { input, allow, codes } of cases) {
+      const [result] = (await loaded.evaluate('ollama/authz', policyInput(input))) as ReadonlyArray<{
+        readonly allow?: boolean;
+        readonly deny?: ReadonlyArray<{ readonly code: string }>;
+      }>;
+      const shown = JSON.stringify([input, result]);
+      assert.equal(result?.allow, allow, shown);
+      if (codes !== undefined) assert.deepEqual((result?.deny ?? []).map(({ code }) => code).toSorted(), codes, shown);
+    }
+  });
+}
+
+test('docs/policy-library.md lists each module and has an example of each but globs, on which the others stand', async () => {
+  const modules = await readdir(join(root, 'policies/lib'));
+  const listed = tableRows(paper, 'The library for policies').map(([name]) => name?.replaceAll('`', ''));
+  assert.deepEqual(listed.toSorted(), modules.toSorted());
+  const shown = new Set([...blocks.keys()].map((file) => file.split('/')[0]));
+  assert.deepEqual([...shown, 'globs'].toSorted(), modules.toSorted());
+  assert.deepEqual(Object.keys(examples).toSorted(), [...shown].toSorted());
+});
