@@ -6,6 +6,7 @@
  * and loads the policy again.
  */
 import { EvaluationError, PolicyError, type PolicyFault } from '../../errors.ts';
+import { parseExactJson } from '../../exact-json.ts';
 import { createOpaInstance, type OpaInstance } from '../../opa-module/instance.ts';
 import { compileOpaModule, isOpaModuleBuilt } from '../../opa-module/module-file.ts';
 import type { DecisionEngine, LoadedPolicy, PolicySet } from '../../types.ts';
@@ -98,7 +99,7 @@ function readFault(fault: unknown): PolicyFault {
 }
 
 function readResults(json: string): readonly unknown[] {
-  const results: unknown = JSON.parse(json);
+  const results = parseExactJson(json);
   if (!Array.isArray(results)) throw new Error('The interpreter gave no list of results.');
   return results;
 }

@@ -7,6 +7,7 @@ import { compileOpaModule, isOpaModuleBuilt } from '../../opa-module/module-file
 import type { DecisionEngine, LoadedPolicy, PolicyInput, PolicySet } from '../../types.ts';
 import { type Builtins, createBuiltins, type OpaModuleSource } from './compiled/builtins.ts';
 import { instantiatePolicy, PolicyAbort, type PolicyModule } from './compiled/policy-module.ts';
+import { createInputSelector } from './select-input.ts';
 
 const pageBytes = 64 * 1024;
 /** What a policy without data needs. */
@@ -75,9 +76,7 @@ async function load(policy: PolicySet, opaModule: OpaModuleSource | undefined): 
     }
   }
 
-  // Writing the input into the module's memory and parsing it there costs more than many a rule.
-  const members = policy.reads.all ? undefined : [...policy.reads.members];
-  const select = (input: PolicyInput): object => (members === undefined ? input : pick(input, members));
+  const select = createInputSelector(policy.reads);
 
   return {
     revision: policy.revision,
@@ -91,13 +90,6 @@ async function load(policy: PolicySet, opaModule: OpaModuleSource | undefined): 
       current = undefined;
     },
   };
-}
-
-/** Absent members stay absent. */
-function pick(input: PolicyInput, members: readonly string[]): object {
-  const picked: Record<string, unknown> = {};
-  for (const member of members) picked[member] = Reflect.get(input, member);
-  return picked;
 }
 
 async function compile(wasm: Uint8Array | undefined): Promise<WebAssembly.Module> {
