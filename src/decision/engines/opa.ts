@@ -8,6 +8,7 @@ import { HTTPClient } from '@open-policy-agent/opa/lib/http.js';
 import { ClientError, ServerError } from '@open-policy-agent/opa/sdk/models/errors';
 
 import { EvaluationError, PolicyError } from '../../errors.ts';
+import { parseExactJson } from '../../exact-json.ts';
 import type { DecisionEngine, InputNeeds, LoadedPolicy, OpaConfig, PolicyInput, PolicySet } from '../../types.ts';
 import { createCircuit } from './circuit.ts';
 import { createOpaConnection, type OpaAnswer, type OpaConnection } from './opa-connection.ts';
@@ -152,7 +153,7 @@ function createAnswer({ status, bytes }: OpaAnswer): DecisionAnswer {
     throw unavailable(`OPA answered with status ${status} instead of a decision.${advice}`);
   }
   try {
-    const parsed: unknown = JSON.parse(bytes.toString('utf8'));
+    const parsed = parseExactJson(bytes.toString('utf8'));
     if (isRecord(parsed)) return new DecisionAnswer(status, parsed);
   } catch (cause) {
     throw unavailable(noAnswer, cause);

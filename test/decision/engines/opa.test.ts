@@ -76,6 +76,24 @@ async function codeOf(deciding: ReturnType<LoadedPolicy['evaluate']>): Promise<s
   }
 }
 
+test('integers beyond 2^53 keep every digit on the way there and back', async (t) => {
+  let asked = '';
+  const url = await standIn(t, (request, response) => {
+    request.setEncoding('utf8').on('data', (text: string) => {
+      asked += text;
+    });
+    request.on('end', () =>
+      response.setHeader('content-type', 'application/json').end('{"result":{"id":9007199254740993}}'),
+    );
+  });
+  const loaded = await load(t, { url });
+  const uid = JSON.rawJSON('9007199254740995');
+  const principal = { ...policyInput().principal, claims: { uid } };
+  const results = await loaded.evaluate('suite', policyInput({ principal }));
+  assert.equal(JSON.stringify(results), '[{"id":9007199254740993}]');
+  assert.match(asked, /"claims":\{"uid":9007199254740995\}/);
+});
+
 for (const [title, status, headers, body, expected] of [
   ['a document', 200, {}, '{"result":{"allow":true}}', '[{"allow":true}]'],
   ['an undefined document', 200, {}, '{}', '[]'],
