@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { type App, startApp } from '../../src/app.ts';
+import type { RecordObserver } from '../../src/audit/record.ts';
 import { mintToken, type TokenClaims } from '../../src/cli/token.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import type { AuditEvent, Config, JwtConfig } from '../../src/types.ts';
@@ -53,6 +54,8 @@ export interface TestSidecarOptions {
   readonly anonymousRoles?: readonly string[];
   readonly timeouts?: Partial<Config['timeouts']>;
   readonly limits?: Partial<Config['limits']>;
+  /** Is told of each request that has ended. */
+  readonly observe?: RecordObserver;
   readonly tls?: Config['listen']['tls'];
   readonly upstreamTls?: Config['upstream']['tls'];
 }
@@ -91,7 +94,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
   };
   const app = await startApp(config, {
     log: createLogger('silent'),
-    observers: [(event) => events.push(event)],
+    observers: [(event) => events.push(event), ...(options.observe ? [options.observe] : [])],
     searchPath: undefined,
   });
   for (const { path } of directories) rmSync(path, { recursive: true });

@@ -13,6 +13,7 @@ const engines: Readonly<Record<string, EngineFactory>> = {
   wasm: async () => (await import('./wasm.ts')).createWasmEngine(),
   topdown: async () => (await import('./topdown.ts')).createTopdownEngine(),
   opa: async ({ opa }) => (await import('./opa.ts')).createOpaEngine(opa),
+  cedar: async () => (await import('./cedar.ts')).createCedarEngine(),
 };
 
 export const engineNames: readonly string[] = Object.keys(engines);

@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -19,8 +20,8 @@ before(() => (noGo === false ? buildOpaCli() : undefined), { timeout: buildLimit
 
 const perSecond = 200;
 const deadlineMs = 500;
-/** A denial is there within so much of the deadline, on a machine that also makes the requests and runs OPA. */
-const slackMs = 400;
+/** A denial is there within so much of the deadline. */
+const slackMs = 100;
 
 interface Asked {
   readonly atMs: number;
@@ -53,7 +54,9 @@ test('an OPA that is killed and comes back', { skip: noGo, timeout: 60_000 }, as
   const address = upstream.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
 
+  const decisionsMs = new Map<string, number>();
   const sidecar = await startTestSidecar({
+    observe: ({ decision_id: id }, { decisionS }) => void decisionsMs.set(String(id), (decisionS ?? 0) * 1000),
     upstream: `http://127.0.0.1:${address.port}`,
     entrypoint: 'suite',
     limits: { inFlight: 1000 },
@@ -67,6 +70,11 @@ test('an OPA that is killed and comes back', { skip: noGo, timeout: 60_000 }, as
     },
   });
   t.after(() => sidecar.close());
+
+  // Client, sidecar and stand-in share this thread: what stalls it stalls them one after the other.
+  const stalls = monitorEventLoopDelay({ resolution: 5 });
+  stalls.enable();
+  t.after(() => stalls.disable());
 
   const answers: Asked[] = [];
   const agent = new Agent({ keepAlive: true });
@@ -126,13 +134,15 @@ test('an OPA that is killed and comes back', { skip: noGo, timeout: 60_000 }, as
   const allowed = answers.filter(({ status }) => status === 200);
   const firstAfter = (from: number): number => (allowed.find(({ atMs }) => atMs >= from)?.atMs ?? Number.NaN) - from;
   const back = { afterReturn: firstAfter(returnedAt), afterStop: firstAfter(goesOnAt) };
+  sidecar.app.tellNow();
   const longest = Math.max(...answers.map(({ tookMs }) => tookMs));
+  const stallMs = stalls.max / 1e6;
   const byReason = Object.entries(Object.groupBy(answers, ({ status, reason }) => `${status} ${reason}`.trim()));
   t.diagnostic(
     `${answers.length} requests in ${(now() / 1000).toFixed(1)} s: ${byReason.map(([key, list]) => `${list?.length} × ${key}`).join(', ')}`,
   );
   t.diagnostic(
-    `OPA away for ${(returnedAt - killedAt).toFixed(0)} ms (${(returnedAt - startedAt).toFixed(0)} ms to start); allowed again ${back.afterReturn.toFixed(0)} ms after its return, ${back.afterStop.toFixed(0)} ms after it was stopped for 1.5 s; longest answer ${longest.toFixed(0)} ms of ${deadlineMs} ms`,
+    `OPA away for ${(returnedAt - killedAt).toFixed(0)} ms (${(returnedAt - startedAt).toFixed(0)} ms to start); allowed again ${back.afterReturn.toFixed(0)} ms after its return, ${back.afterStop.toFixed(0)} ms after it was stopped for 1.5 s; longest answer ${longest.toFixed(0)} ms, deadline ${deadlineMs} ms, longest stall of the thread ${stallMs.toFixed(0)} ms`,
   );
 
   // Nothing is allowed that OPA did not allow: its own log has each of them.
@@ -140,6 +150,9 @@ test('an OPA that is killed and comes back', { skip: noGo, timeout: 60_000 }, as
   for (const { decisionId, model } of allowed) {
     assert.equal(model, 'tiny');
     assert.equal(logged.get(decisionId), true, `decision ${decisionId} is not in OPA's log`);
+    // By the sidecar's own clock, and the microseconds until it read that again.
+    const tookMs = decisionsMs.get(decisionId) ?? Number.NaN;
+    assert.ok(tookMs < deadlineMs + 10, `allowed after ${tookMs} ms`);
   }
   assert.ok(allowed.length > 2 * perSecond, `${allowed.length} allowed`);
   assert.deepEqual(
@@ -151,7 +164,7 @@ test('an OPA that is killed and comes back', { skip: noGo, timeout: 60_000 }, as
   assert.deepEqual(late, []);
   assert.ok(answers.some(({ reason }) => reason === 'policy_deadline'));
 
-  assert.ok(longest < deadlineMs + slackMs, `${longest} ms`);
+  assert.ok(longest < deadlineMs + slackMs + 4 * stallMs, `${longest} ms`);
   assert.ok(back.afterReturn < 2000 && back.afterStop < 2000, JSON.stringify(back));
   assert.equal(answers.length, sent);
   assert.ok(answers.every(({ status }) => [200, 403, 503].includes(status)));

@@ -1,0 +1,3 @@
+import { testEngine } from './suite.ts';
+
+testEngine({ engine: 'cedar', kind: 'cedar' });
