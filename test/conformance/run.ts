@@ -5,6 +5,7 @@
  *     npm run test:conformance                      all of it, one or two minutes
  *     npm run test:conformance -- --only regexsplit cases whose file or note holds the text
  *     npm run test:conformance -- --verbose         what each listed case came to
+ *     npm run test:conformance -- --list <file>     another list
  */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -16,11 +17,13 @@ import { type Case, nameOf, readCases } from './cases.ts';
 import { evaluateCase, type Verdict } from './evaluate.ts';
 
 const { values: options } = parseArgs({
-  options: { only: { type: 'string' }, verbose: { type: 'boolean', default: false } },
+  options: { only: { type: 'string' }, verbose: { type: 'boolean', default: false }, list: { type: 'string' } },
 });
 
 const listShape = z.array(z.object({ reason: z.string(), cases: z.array(z.string()) }));
-const list = listShape.parse(JSON.parse(await readFile(new URL('listed.json', import.meta.url), 'utf8')));
+const list = listShape.parse(
+  JSON.parse(await readFile(options.list ?? new URL('listed.json', import.meta.url), 'utf8')),
+);
 const reasons = new Map(list.flatMap(({ reason, cases }) => cases.map((name) => [name, reason])));
 
 const all = await readCases();
