@@ -14,6 +14,8 @@ matches(pattern, text) if {
 	pattern == text
 }
 
+matches(pattern, text) if _has_ends(split(pattern, "*"), text)
+
 matches(pattern, text) if {
 	_may_match(pattern, text)
 	glob.match(_escape(pattern), null, text)
@@ -26,6 +28,12 @@ matches(pattern, text) if {
 matches_path(pattern, text) if {
 	is_string(pattern)
 	pattern == text
+}
+
+matches_path(pattern, text) if {
+	ends := split(pattern, "*")
+	_has_ends(ends, text)
+	not contains(trim_suffix(trim_prefix(text, ends[0]), ends[1]), "/")
 }
 
 matches_path(pattern, text) if {
@@ -51,11 +59,18 @@ well_formed(patterns) if {
 	}
 }
 
-# glob.match costs more than many a decision without it: so only where the text before the first "*" fits.
+# Most patterns have one "*", and need no more than a look at both ends of the text.
+_has_ends([head, tail], text) if {
+	startswith(text, head)
+	endswith(text, tail)
+	count(text) >= count(head) + count(tail)
+}
+
+# glob.match costs more than many a decision without it: so only where there are several "*" and the first part fits.
 _may_match(pattern, text) if {
-	is_string(text)
-	contains(pattern, "*")
-	startswith(text, split(pattern, "*")[0])
+	parts := split(pattern, "*")
+	count(parts) > 2
+	startswith(text, parts[0])
 }
 
 _escape(pattern) := strings.replace_n(

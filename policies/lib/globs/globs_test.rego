@@ -12,6 +12,15 @@ test_matches_any_text_for_a_star if {
 	}
 }
 
+test_matches_not_where_both_ends_are_the_same_letters if {
+	not globs.matches("ab*ba", "aba")
+	not globs.matches_path("ab*ba", "aba")
+	globs.matches("ab*ba", "abba")
+	globs.matches_path("ab*ba", "abba")
+	not globs.matches_path("a*a", "a/a")
+	globs.matches("a*a", "a/a")
+}
+
 test_matches_not if {
 	every pattern in ["", "ab", "b*", "*b", "a*b", "A*", "ABC", "*d*", "abcd*"] {
 		not globs.matches(pattern, "abc")

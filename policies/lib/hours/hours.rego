@@ -11,8 +11,11 @@ package opallama.lib.hours
 # title: The moment is within the window
 # description: The moment is input.now_ns, in nanoseconds since 1970.
 within(now_ns, window) if {
-	count(faults(window)) == 0
-	_within(now_ns, window)
+	is_object(window)
+	count(_slips(window)) == 0
+	clock := time.format([now_ns, window.zone, "Mon15:04"])
+	day := lower(substring(clock, 0, 3))
+	_within(day, _minutes(substring(clock, 3, -1)), window)
 }
 
 # METADATA
@@ -29,41 +32,44 @@ within_any(now_ns, windows) if {
 # description: A set of sentences, empty where it is well-formed. For a test of one's own over data.
 faults(window) := {"it is no object"} if {
 	not is_object(window)
-} else := {fault | some fault in _faults(window)}
+} else := {fault | some fault in _slips(window)} | {fault |
+	fault := "zone is no name of a time zone"
+	not _is_zone(object.get(window, "zone", null))
+}
 
-_faults(window) := array.concat(
-	[concat("", ["the member ", json.marshal(name), " is unknown"]) |
-		some name, _ in window
-		not name in {"zone", "days", "from", "to"}
-	],
-	array.concat(
-		[fault | fault := "zone is no name of a time zone"; not _is_zone(object.get(window, "zone", null))],
-		array.concat(
-			[fault |
-				fault := "days is no list of mon, tue, wed, thu, fri, sat and sun"
-				not _are_days(object.get(window, "days", ["mon"]))
-			],
-			array.concat(
-				[concat("", [name, " is no time from 00:00 to 24:00"]) |
-					some name in ["from", "to"]
-					not _minutes(object.get(window, name, "00:00"))
-				],
-				[fault |
-					fault := "from and to go together"
-					has := [name | some name in ["from", "to"]; _ = window[name]]
-					count(has) == 1
-				],
-			),
-		),
-	),
-)
+# All but whether there is such a zone, which the clock itself says.
+_slips(window) := _unknown(window) | {fault |
+	some fault, value in {
+		"zone is no name of a time zone": _is_name(object.get(window, "zone", null)),
+		"days is no list of mon, tue, wed, thu, fri, sat and sun": _are_days(object.get(window, "days", _week)),
+		"from is no time from 00:00 to 24:00": _is_time(object.get(window, "from", "00:00")),
+		"to is no time from 00:00 to 24:00": _is_time(object.get(window, "to", "00:00")),
+		"from and to go together": count(object.keys(window) & {"from", "to"}) != 1,
+	}
+	not value
+}
+
+_unknown(window) := {fault |
+	some name, _ in window
+	not name in {"zone", "days", "from", "to"}
+	fault := concat("", ["the member ", json.marshal(name), " is unknown"])
+}
 
 # A moment in the zone, to see whether there is such a zone: the lookup fails where there is none.
 _is_zone(zone) if {
-	is_string(zone)
-	not zone in {"", "Local"}
+	_is_name(zone)
 	time.clock([0, zone])
 }
+
+# OPA takes these two for the zone of the machine, or for UTC.
+default _is_name(_) := false
+
+_is_name(zone) if {
+	is_string(zone)
+	not zone in {"", "Local"}
+}
+
+default _are_days(_) := false
 
 _are_days(days) if {
 	is_array(days)
@@ -81,6 +87,10 @@ _yesterday := {
 	"fri": "thu", "sat": "fri", "sun": "sat",
 }
 
+default _is_time(_) := false
+
+_is_time(text) if _minutes(text) >= 0
+
 _minutes(text) := (to_number(hours) * 60) + to_number(minutes) if {
 	regex.match(`^([01][0-9]|2[0-3]):[0-5][0-9]$`, text)
 	[hours, minutes] := split(text, ":")
@@ -88,23 +98,23 @@ _minutes(text) := (to_number(hours) * 60) + to_number(minutes) if {
 
 _minutes("24:00") := 1440
 
-_within(now_ns, window) if {
+_within(day, now, window) if {
 	_from(window) < _to(window)
-	_today(now_ns, window) in _days(window)
-	_now(now_ns, window) >= _from(window)
-	_now(now_ns, window) < _to(window)
+	day in _days(window)
+	now >= _from(window)
+	now < _to(window)
 }
 
-_within(now_ns, window) if {
+_within(day, now, window) if {
 	_from(window) >= _to(window)
-	_today(now_ns, window) in _days(window)
-	_now(now_ns, window) >= _from(window)
+	day in _days(window)
+	now >= _from(window)
 }
 
-_within(now_ns, window) if {
+_within(day, now, window) if {
 	_from(window) >= _to(window)
-	_yesterday[_today(now_ns, window)] in _days(window)
-	_now(now_ns, window) < _to(window)
+	_yesterday[day] in _days(window)
+	now < _to(window)
 }
 
 _from(window) := _minutes(object.get(window, "from", "00:00"))
@@ -112,9 +122,3 @@ _from(window) := _minutes(object.get(window, "from", "00:00"))
 _to(window) := _minutes(object.get(window, "to", "24:00"))
 
 _days(window) := object.get(window, "days", _week)
-
-_today(now_ns, window) := lower(substring(time.weekday([now_ns, window.zone]), 0, 3))
-
-_now(now_ns, window) := (clock[0] * 60) + clock[1] if {
-	clock := time.clock([now_ns, window.zone])
-}
