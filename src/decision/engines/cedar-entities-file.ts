@@ -1,5 +1,6 @@
 /** entities.json: roles and what else a Cedar policy knows beside the request. */
 import type { PolicyFault } from '../../errors.ts';
+import { parseExactJson } from '../../exact-json.ts';
 import { actionType } from './cedar-actions.ts';
 import type { Cedar, CedarValueJson, EntityId, EntityJson } from './cedar-module.ts';
 
@@ -41,8 +42,7 @@ export function readEntities(
 
 function parse(text: string, report: (message: string, row?: number, column?: number) => void): unknown {
   try {
-    const parsed: unknown = JSON.parse(text);
-    return parsed;
+    return parseExactJson(text);
   } catch (error) {
     const message = error instanceof Error ? error.message : '';
     // V8 names the place in most of its messages.

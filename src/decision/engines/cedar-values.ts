@@ -119,6 +119,7 @@ export function toValue(value: unknown): CedarValueJson | undefined {
       return Number.isInteger(value) ? clamp(value, mostLong) : decimal(value);
     case 'object':
       if (value === null) return undefined;
+      if (isRawNumber(value)) return toLong(value);
       return Array.isArray(value) ? value.flatMap((element) => toValue(element) ?? []) : toRecord(value);
     default:
       return undefined;
@@ -132,6 +133,19 @@ export function toRecord(value: object, decimals?: ReadonlySet<string>): Record<
     return converted === undefined ? [] : [[key, converted] as const];
   });
   return Object.fromEntries(entries);
+}
+
+/** A number that keeps more digits than JavaScript has (exact-json.ts): for TypeScript an object without members. */
+function isRawNumber(value: object): value is Record<string, never> {
+  return JSON.isRawJSON(value);
+}
+
+/** All digits reach Cedar, where it has room for them. */
+function toLong(raw: Record<string, never>): CedarValueJson {
+  const text = JSON.stringify(raw);
+  if (!/^-?\d+$/.test(text)) return clamp(Number(text), mostLong);
+  const digits = BigInt(text);
+  return BigInt.asIntN(64, digits) === digits ? raw : clamp(Number(text), mostLong);
 }
 
 /** Rounded to four digits, and held within what Cedar has, so that comparisons stay what they are. */

@@ -178,6 +178,24 @@ test('entities are followed along parents, attributes and names in policies', as
   }
 });
 
+test('integers that JavaScript would round keep their digits', async () => {
+  const claims = {
+    id: JSON.rawJSON('9007199254740993'),
+    low: JSON.rawJSON('-9223372036854775808'),
+    much: JSON.rawJSON('1e300'),
+  };
+  const principal = { id: 'a', kind: 'jwt', roles: [], permissions: [], claims };
+  for (const condition of [
+    'principal.claims.id == 9007199254740993',
+    'principal.claims.low == -9223372036854775808',
+    'principal.claims.much > 9000000000000000000',
+  ]) {
+    assert.equal(await holds(condition, { principal }), 'allow', condition);
+  }
+  const entities = '[{ "uid": { "type": "Limits", "id": "all" }, "attrs": { "id": 9007199254740993 } }]';
+  assert.equal(await holds('Limits::"all".id == 9007199254740993', {}, { 'entities.json': entities }), 'allow');
+});
+
 // Answers
 
 test('a policy that fails fails the decision, although another one permits', async () => {
