@@ -72,9 +72,18 @@ async function findImported(builtins: readonly Builtin[]): Promise<ReadonlySet<s
     .map(({ name, decl }, i) => `r${i} if ${name}(${decl.args.map((_, at) => `input.a${at}`).join(', ')})`);
   const toolchain = createToolchain({ path: undefined });
   const { wasm } = await toolchain
-    .compile({ modules: { 'all.rego': `package all\n\n${rules.join('\n\n')}\n` }, data: {}, entrypoints: ['all'] })
+    .compile({
+      modules: { 'all.rego': `package all\n\n${rules.join('\n\n')}\n` },
+      data: {},
+      entrypoints: ['all'],
+    })
     .finally(() => toolchain.close());
   const module = await WebAssembly.compile(new Uint8Array(wasm));
-  const { imports } = instantiatePolicy(module, { data: {}, initialPages: 5, callBuiltin: () => 0 });
+  const { imports } = instantiatePolicy(module, {
+    data: Buffer.from('{}'),
+    initialPages: 5,
+    maximumPages: 65_536,
+    callBuiltin: () => 0,
+  });
   return new Set(imports.values());
 }

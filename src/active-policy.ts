@@ -2,20 +2,34 @@
 import { createAllOf, uniteReads } from './decision/all-of.ts';
 import { createDecider, type Decide } from './decision/decide.ts';
 import { createEngine } from './decision/engines/table.ts';
+import { largeDataBytes, type Place } from './decision/isolation/choose.ts';
+import { type IsolationOptions, loadInThreads, loadIsolated } from './decision/isolation/isolate.ts';
 import { rememberResults } from './decision/remember.ts';
-import { PolicyError } from './errors.ts';
+import { type EvaluationError, PolicyError } from './errors.ts';
 import { contentMembers } from './input/ask/asked.ts';
+import { measurePolicy } from './policy/measure.ts';
 import { type PreparedPolicy, type PrepareOptions, preparePolicy } from './policy/prepare.ts';
 import type { Toolchain } from './policy/toolchain/protocol.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
+import { prepareApart } from './prepare-apart.ts';
 import type { Logger } from './telemetry/log.ts';
 import type { Config, DecidingPolicy, InputNeeds, LoadedPolicy, PolicyConfig } from './types.ts';
 
 /** One policy of those that must all allow. */
 export interface PolicyMember {
   readonly config: PolicyConfig;
-  readonly prepared: PreparedPolicy;
+  readonly prepared: Omit<PreparedPolicy, 'policy'>;
   readonly loaded: LoadedPolicy;
+  /** Where it is evaluated, and why there. */
+  readonly place: Place;
+}
+
+/** Where a policy is loaded from, and who is told what happens to it while it decides. */
+export interface LoadOptions extends Pick<PrepareOptions, 'runTests'> {
+  /** A thread of the policy was lost and is being replaced. */
+  readonly onLost?: (cause: EvaluationError, policy: string) => void;
+  /** An evaluation held this thread up for so long, ms; the policy is evaluated in threads of its own from now on. */
+  readonly onMoved?: (tookMs: number, policy: string) => void;
 }
 
 /** All that decides, as one. */
@@ -41,7 +55,7 @@ export interface ActivePolicy {
 export async function loadPolicy(
   config: Pick<Config, 'policies'>,
   searchPath: string | undefined,
-  options: Pick<PrepareOptions, 'runTests'> = {},
+  options: LoadOptions = {},
 ): Promise<ActivePolicy> {
   const toolchain = createToolchain({ path: searchPath });
   const members: PolicyMember[] = [];
@@ -50,7 +64,7 @@ export async function loadPolicy(
   };
   try {
     for (const policy of config.policies) {
-      const loading = loadMember(policy, toolchain, options);
+      const loading = loadMember(policy, { toolchain, searchPath, ...options });
       members.push(await (config.policies.length > 1 ? nameFailure(loading, policy.name) : loading));
     }
   } catch (error) {
@@ -70,22 +84,54 @@ export async function loadPolicy(
   };
 }
 
-async function loadMember(
-  config: PolicyConfig,
-  toolchain: Toolchain,
-  options: Pick<PrepareOptions, 'runTests'>,
-): Promise<PolicyMember> {
-  const { path, entrypoint } = config;
+interface Sources extends LoadOptions {
+  readonly toolchain: Toolchain;
+  readonly searchPath: string | undefined;
+}
+
+async function loadMember(config: PolicyConfig, sources: Sources): Promise<PolicyMember> {
+  const { path, entrypoint, name } = config;
   const engine = await createEngine(config);
-  const prepared = await preparePolicy({ path, entrypoint, toolchain, needs: engine.needs, ...options });
-  const loaded = await engine.load(prepared.policy);
+  const options: IsolationOptions = {
+    config,
+    engine,
+    bytes: engine.needs === 'none' ? 0 : await measurePolicy(path),
+    onLost: (cause) => sources.onLost?.(cause, name),
+    onMoved: (tookMs) => sources.onMoved?.(tookMs, name),
+  };
+  const isLarge = options.bytes > largeDataBytes && config.isolation !== 'inline';
+  const { prepared, loaded, place } = await (isLarge ? loadApart : loadHere)(options, sources);
   if (!loaded.entrypoints.includes(entrypoint)) {
     await loaded.close();
     throw new PolicyError(
       `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
     );
   }
-  return { config, prepared, loaded: rememberResults(loaded) };
+  return { config, prepared, place, loaded: rememberResults(loaded) };
+}
+
+type Member = Omit<PolicyMember, 'config'>;
+
+async function loadHere(options: IsolationOptions, { toolchain, runTests }: Sources): Promise<Member> {
+  const { path, entrypoint } = options.config;
+  const { needs } = options.engine;
+  const { policy, ...prepared } = await preparePolicy({
+    path,
+    entrypoint,
+    toolchain,
+    needs,
+    ...(runTests !== undefined && { runTests }),
+  });
+  return { prepared, ...(await loadIsolated(policy, options)) };
+}
+
+/** Much data is seconds of work, in which the event loop would stand still: this thread never sees any of it. */
+async function loadApart(options: IsolationOptions, { searchPath, runTests }: Sources): Promise<Member> {
+  const { path, entrypoint } = options.config;
+  const { needs } = options.engine;
+  const { policy, ...prepared } = await prepareApart({ path, entrypoint, needs, searchPath, runTests });
+  const loaded = await loadInThreads(policy, options);
+  return { prepared, loaded, place: { place: 'worker', why: 'the policy has much data' } };
 }
 
 /** Of several policies the message says which one it is about. */
@@ -136,11 +182,12 @@ export function createDeciding(policy: ActivePolicy, onError: Parameters<typeof 
 }
 
 /** Says what was loaded, and what about it an operator should know. */
-export function logPolicy(log: Logger, { config, prepared, loaded }: PolicyMember): void {
+export function logPolicy(log: Logger, { config, prepared, loaded, place }: PolicyMember): void {
   const { name, entrypoint, engine, path } = config;
   const shape = loaded.shape(entrypoint);
   const facts = { policy: name, path, engine, entrypoint, revision: loaded.revision, shape };
-  log.info({ ...facts, tests_passed: prepared.testsPassed }, 'policy loaded');
+  const isolation = { place: place.place, reason: place.why };
+  log.info({ ...facts, tests_passed: prepared.testsPassed, isolation }, 'policy loaded');
   for (const warning of prepared.warnings ?? []) log.warn({ policy: name, path }, warning);
   if (prepared.ignoredFiles.length > 0) {
     log.info({ files: prepared.ignoredFiles }, 'files that are neither Rego nor data.json or data.yaml were ignored');

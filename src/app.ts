@@ -53,7 +53,14 @@ export interface App {
 /** @throws PolicyError, and the errors of binding a socket */
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
   const { log } = options;
-  const policy = await loadPolicy(config, options.searchPath);
+  const policy = await loadPolicy(config, options.searchPath, {
+    onLost: (cause, name) => log.warn({ err: cause, policy: name }, 'a thread of the policy was ended and is replaced'),
+    onMoved: (tookMs, name) =>
+      log.warn(
+        { took_ms: tookMs, policy: name },
+        'the policy held the event loop up and is evaluated in threads of its own from now on',
+      ),
+  });
   for (const member of policy.members) logPolicy(log, member);
 
   const agent = createUpstreamAgent(config.upstream.baseUrl, config.upstream.tls);

@@ -90,6 +90,7 @@ export const errorTable = {
   policy_unavailable: { status: 503, message: 'No policy is loaded.' },
   policy_deadline: { status: 503, message: 'The policy took too long to decide. Try again shortly.' },
   policy_memory: { status: 503, message: 'The policy used more memory than it may.' },
+  policy_crashed: { status: 500, message: 'The policy ended the thread that it runs in. See the log.' },
   engine_unavailable: { status: 503, message: 'The policy engine can not be reached. Try again shortly.' },
 
   // The upstream
@@ -156,7 +157,7 @@ export class PolicyError extends Error {
 /** Codes with which a failed evaluation denies. */
 export type EvaluationCode = Extract<
   ErrorCode,
-  'policy_error' | 'policy_unavailable' | 'policy_deadline' | 'policy_memory' | 'engine_unavailable'
+  'policy_error' | 'policy_unavailable' | 'policy_deadline' | 'policy_memory' | 'policy_crashed' | 'engine_unavailable'
 >;
 
 /** An evaluation that gave no result. The caller gets the code; the message is for the log. */

@@ -164,6 +164,8 @@ export interface PolicySet {
   /** Everything that was read, by its name below `policy.path`; empty unless the engine needs `files`. */
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly data: Readonly<Record<string, unknown>>;
+  /** The same as JSON, in UTF-8, where it is at hand: to parse and write tens of megabytes takes a second each. */
+  readonly dataText?: Uint8Array | undefined;
   /** Those that are wanted. What is compiled has them; elsewhere the engine finds out when it loads. */
   readonly entrypoints: readonly string[];
   readonly reads: InputNeeds;
@@ -172,12 +174,23 @@ export interface PolicySet {
   readonly codes: ReadonlySet<string>;
   /** The same input gives the same result: no clock, random or network built-in is called. False where unknown. */
   readonly deterministic: boolean;
+  /** Built-ins that its rules call; undefined where that is not known. */
+  readonly builtins?: ReadonlySet<string> | undefined;
 }
+
+/**
+ * How an engine holds up the thread that it runs in. `bounded`: as long as the policy and its data make it, for the most
+ * part microseconds. `interpreted`: an interpreter's time. `user_code`: anything, so it never runs in the sidecar's own
+ * thread. `elsewhere`: not at all, it asks another process.
+ */
+export type EngineLoad = 'bounded' | 'interpreted' | 'user_code' | 'elsewhere';
 
 /** Evaluates an input against loaded policy. An engine never decides; `decision/narrow.ts` does. */
 export interface DecisionEngine {
   readonly name: string;
   readonly needs: EngineNeeds;
+  /** Decides with `policy.isolation` where it runs; `bounded` if not said. */
+  readonly holds?: EngineLoad;
   /** @throws PolicyError with file, row and column where they are known. */
   load(policy: PolicySet): Promise<LoadedPolicy>;
 }
@@ -189,6 +202,8 @@ export interface LoadedPolicy {
   readonly reads: InputNeeds;
   readonly codes: ReadonlySet<string>;
   readonly deterministic: boolean;
+  /** What the engine read by itself. Loading the same policy again, in another thread, it is handed this as `PolicySet.files`. */
+  readonly files?: ReadonlyMap<string, Uint8Array> | undefined;
   shape(entrypoint: string): EntrypointShape;
   /**
    * The raw results: one element for each result of the entrypoint, none if it is undefined. Throws what evaluation throws:
@@ -420,6 +435,14 @@ export interface PolicyConfig {
   readonly mode: 'auto' | 'deny_list';
   /** Management operations and cloud models that a deny-list may allow. */
   readonly denyListOperations: readonly string[];
+  /** Where it is evaluated: in the thread of the sidecar, in threads of its own, or by what is known of it. */
+  readonly isolation: 'auto' | 'inline' | 'worker';
+  /** For one evaluation in a thread of its own, ms; the sidecar's thread can't be interrupted. */
+  readonly deadline: number;
+  /** Of one thread's JavaScript heap and of one WebAssembly memory each, bytes. */
+  readonly memory: number;
+  /** Threads of a policy that has threads of its own. */
+  readonly workers: number;
   /** For the engine `opa`. */
   readonly opa?: OpaConfig | undefined;
 }

@@ -1,7 +1,7 @@
 /** The section `policy`. */
 import { z } from 'zod';
 import { engineNames } from '../decision/engines/table.ts';
-import { name, parsed } from './fields.ts';
+import { duration, name, parsed, size } from './fields.ts';
 import { opa } from './opa-schema.ts';
 import { quote, UnitError } from './units.ts';
 
@@ -24,6 +24,8 @@ function parsePolicyPath(value: string | number): string {
   return text;
 }
 
+const mebibyte = 1024 * 1024;
+
 /** What one policy is told. The options of an engine stand below the engine's name. */
 const members = {
   path: parsed(parsePolicyPath, 'a path').prefault('policies/').describe('A directory of Rego and data, or a bundle.'),
@@ -39,6 +41,19 @@ const members = {
     .array(name())
     .default([])
     .describe('Management operations, and cloud for cloud models, that a deny-list may allow.'),
+  isolation: z
+    .enum(['auto', 'inline', 'worker'])
+    .default('auto')
+    .describe('Where the policy is evaluated: in the thread that serves, or in threads of its own.'),
+  deadline: duration()
+    .prefault('500ms')
+    .refine((ms) => ms >= 10 && ms <= 60_000, { error: 'must be from 10ms to 60s' })
+    .describe('For one evaluation in a thread of its own.'),
+  memory: size()
+    .prefault('1GiB')
+    .refine((bytes) => bytes >= 16 * mebibyte && bytes <= 4096 * mebibyte, { error: 'must be from 16MiB to 4GiB' })
+    .describe('Of the JavaScript heap and of the WebAssembly memory of one thread, each.'),
+  workers: z.int().min(1).max(16).default(2).describe('Threads of a policy that has threads of its own.'),
   opa,
 };
 

@@ -82,6 +82,10 @@ function printPolicy(policy: PolicyConfig): Record<string, unknown> {
     entrypoint: policy.entrypoint,
     mode: policy.mode,
     deny_list_operations: policy.denyListOperations,
+    isolation: policy.isolation,
+    deadline: printDuration(policy.deadline),
+    memory: printSize(policy.memory),
+    workers: policy.workers,
     ...(policy.engine === 'opa' && policy.opa && { opa: printOpa(policy.opa) }),
   };
 }

@@ -90,6 +90,7 @@ const emptyPolicy: PolicySet = {
   shapes: new Map(),
   codes: new Set(),
   deterministic: false,
+  builtins: undefined,
 };
 
 function withoutTests(modules: PolicySource['modules']): PolicySource['modules'] {
@@ -128,12 +129,15 @@ function toFault(test: TestCase) {
   return { code: test.outcome === 'fail' ? 'test_failed' : 'test_error', message, file, row, column };
 }
 
-function describe(inspection: Inspection): Pick<PolicySet, 'reads' | 'shapes' | 'codes' | 'deterministic'> {
+function describe(
+  inspection: Inspection,
+): Pick<PolicySet, 'reads' | 'shapes' | 'codes' | 'deterministic' | 'builtins'> {
   return {
     reads: { all: inspection.reads.all, members: new Set(inspection.reads.members) },
     shapes: new Map(Object.entries(inspection.shapes)),
     codes: new Set(inspection.codes),
     deterministic: inspection.nondeterministicBuiltins.length === 0,
+    builtins: new Set(inspection.builtins),
   };
 }
 

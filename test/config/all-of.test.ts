@@ -19,6 +19,10 @@ test('each entry is a policy with a name, its defaults and its path', () => {
       entrypoint: 'ollama/authz',
       mode: 'auto',
       denyListOperations: [],
+      isolation: 'auto',
+      deadline: 500,
+      memory: 1024 * 1024 * 1024,
+      workers: 2,
     },
     {
       name: 'team',
@@ -27,6 +31,10 @@ test('each entry is a policy with a name, its defaults and its path', () => {
       entrypoint: 'team/authz',
       mode: 'deny_list',
       denyListOperations: ['cloud'],
+      isolation: 'auto',
+      deadline: 500,
+      memory: 1024 * 1024 * 1024,
+      workers: 2,
     },
   ]);
 });

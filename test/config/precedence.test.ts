@@ -19,6 +19,10 @@ test('without anything but who may enter, every default of the design stands', (
     entrypoint: 'ollama/authz',
     mode: 'auto',
     denyListOperations: [],
+    isolation: 'auto',
+    deadline: 500,
+    memory: 1024 * 1024 * 1024,
+    workers: 2,
   });
   assert.deepEqual(config.identity, {
     jwt: [],

@@ -11,6 +11,7 @@ import type { RecordObserver } from '../../src/audit/record.ts';
 import { mintToken, type TokenClaims } from '../../src/cli/token.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import type { AuditEvent, Config, JwtConfig } from '../../src/types.ts';
+import { policyConfig } from './policy-config.ts';
 
 export const shippedPolicy = fileURLToPath(new URL('../../policies/', import.meta.url));
 
@@ -71,14 +72,9 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     upstream: { baseUrl: new URL(options.upstream), tls: options.upstreamTls },
     cors: { origins: options.origins ?? [] },
     prefixes: ['/api/v1/ollama', '/ollama'],
-    policies: (directories.length > 0 ? directories : [{ name: 'policy', path: shippedPolicy }]).map((named) => ({
-      ...named,
-      engine: 'wasm',
-      entrypoint: options.entrypoint ?? 'ollama/authz',
-      mode: 'auto',
-      denyListOperations: [],
-      ...options.policyConfig,
-    })),
+    policies: (directories.length > 0 ? directories : [{ name: 'policy', path: shippedPolicy }]).map((named) =>
+      policyConfig({ ...named, entrypoint: options.entrypoint ?? 'ollama/authz', ...options.policyConfig }),
+    ),
     identity: {
       jwt: [key],
       ollamaKeys: options.ollamaKeys ?? [],

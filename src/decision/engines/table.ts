@@ -10,10 +10,11 @@ import type { DecisionEngine, PolicyConfig } from '../../types.ts';
 type EngineFactory = (config: PolicyConfig) => Promise<DecisionEngine>;
 
 const engines: Readonly<Record<string, EngineFactory>> = {
-  wasm: async () => (await import('./wasm.ts')).createWasmEngine(),
-  topdown: async () => (await import('./topdown.ts')).createTopdownEngine(),
+  wasm: async (config) => (await import('./wasm.ts')).createWasmEngine(config),
+  topdown: async (config) => (await import('./topdown.ts')).createTopdownEngine({ limitMs: config.deadline }),
   opa: async ({ opa }) => (await import('./opa.ts')).createOpaEngine(opa),
   cedar: async () => (await import('./cedar.ts')).createCedarEngine(),
+  module: async (config) => (await import('./module.ts')).createModuleEngine(config),
 };
 
 export const engineNames: readonly string[] = Object.keys(engines);

@@ -18,7 +18,7 @@ export interface TopdownOptions {
 }
 
 export function createTopdownEngine({ limitMs = 0 }: TopdownOptions = {}): DecisionEngine {
-  return { name: 'topdown', needs: 'rego', load: (policy) => load(policy, limitMs) };
+  return { name: 'topdown', needs: 'rego', holds: 'interpreted', load: (policy) => load(policy, limitMs) };
 }
 
 /** @throws PolicyError where the policy does not compile, has no such entrypoint or calls the network */

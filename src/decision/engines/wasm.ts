@@ -2,7 +2,7 @@
  * Rego compiled to WebAssembly, evaluated in this thread (`compiled/`). Built-ins that the module does not have itself are
  * answered by the host or by OPA's own code, and what nobody answers is refused when the policy is loaded.
  */
-import { PolicyError } from '../../errors.ts';
+import { EvaluationError, PolicyError } from '../../errors.ts';
 import { compileOpaModule, isOpaModuleBuilt } from '../../opa-module/module-file.ts';
 import type { DecisionEngine, LoadedPolicy, PolicyInput, PolicySet } from '../../types.ts';
 import { type Builtins, createBuiltins, type OpaModuleSource } from './compiled/builtins.ts';
@@ -10,6 +10,8 @@ import { instantiatePolicy, PolicyAbort, type PolicyModule } from './compiled/po
 import { createInputSelector } from './select-input.ts';
 
 const pageBytes = 64 * 1024;
+/** What 32 bits address. */
+const mostBytes = 2 ** 32;
 /** What a policy without data needs. */
 const initialPages = 5;
 /** Pages of memory for each byte of data: parsed values take some ten times their JSON. */
@@ -21,31 +23,39 @@ export interface WasmEngineOptions {
    * parent compiled. Undefined: there is none. By default what `npm run build:opa` made, if it is there.
    */
   readonly opaModule?: OpaModuleSource | undefined;
+  /** Of one instance at most, bytes; what WebAssembly allows by default. */
+  readonly memory?: number | undefined;
 }
 
 export function createWasmEngine(options: WasmEngineOptions = {}): DecisionEngine {
   const built = isOpaModuleBuilt() ? () => compileOpaModule() : undefined;
   const opaModule = 'opaModule' in options ? options.opaModule : built;
-  return { name: 'wasm', needs: 'wasm', load: (policy) => load(policy, opaModule) };
+  return { name: 'wasm', needs: 'wasm', load: (policy) => load(policy, opaModule, options.memory ?? mostBytes) };
 }
 
 /** @throws PolicyError where the module is no policy, or calls built-ins that nobody answers */
-async function load(policy: PolicySet, opaModule: OpaModuleSource | undefined): Promise<LoadedPolicy> {
+async function load(
+  policy: PolicySet,
+  opaModule: OpaModuleSource | undefined,
+  memoryBytes: number,
+): Promise<LoadedPolicy> {
   const module = await compile(policy.wasm);
-  const dataLength = JSON.stringify(policy.data).length;
+  const data = policy.dataText ?? Buffer.from(JSON.stringify(policy.data));
+  const maximumPages = Math.max(initialPages, Math.floor(Math.min(memoryBytes, mostBytes) / pageBytes));
   let builtins: Builtins | undefined;
   const instantiate = (): PolicyModule =>
     instantiatePolicy(module, {
-      data: policy.data,
+      data,
       // Growing step by step while data is parsed costs seconds for a few megabytes; sized in advance it does not.
-      initialPages: initialPages + Math.ceil((dataLength * memoryPerDataByte) / pageBytes),
+      initialPages: Math.min(initialPages + Math.ceil((data.length * memoryPerDataByte) / pageBytes), maximumPages),
+      maximumPages,
       callBuiltin: (memory, id, args) => {
         if (builtins === undefined) throw new Error('The policy calls a built-in before it is asked.');
         return builtins.call(memory, id, args);
       },
     });
 
-  const first = guardThrows(instantiate);
+  const first = guardThrows(instantiate, data.length, memoryBytes);
   builtins = await createBuiltins(first.imports, opaModule);
   const { begin } = builtins;
 
@@ -66,6 +76,12 @@ async function load(policy: PolicySet, opaModule: OpaModuleSource | undefined): 
     try {
       return readResults(current.evaluate(id, select(input)));
     } catch (error) {
+      if (isOutOfMemory(error)) {
+        current = undefined;
+        throw new EvaluationError('policy_memory', `The policy used more than policy.memory, ${memoryBytes} bytes.`, {
+          cause: error,
+        });
+      }
       if (error instanceof PolicyAbort) {
         hasAborted = true;
         throw error;
@@ -101,10 +117,17 @@ async function compile(wasm: Uint8Array | undefined): Promise<WebAssembly.Module
   }
 }
 
-function guardThrows(instantiate: () => PolicyModule): PolicyModule {
+function guardThrows(instantiate: () => PolicyModule, dataBytes: number, memoryBytes: number): PolicyModule {
   try {
     return instantiate();
   } catch (error) {
+    if (isOutOfMemory(error)) {
+      throw new PolicyError(
+        `The policy's data, ${dataBytes} bytes of JSON, does not fit into policy.memory, ${memoryBytes} bytes: it takes up to ${memoryPerDataByte} times its size.`,
+        [],
+        { cause: error },
+      );
+    }
     throw new PolicyError(
       `policy.wasm is not a policy that OPA compiled: ${toError(error).message}. Build the bundle again.`,
       [],
@@ -119,6 +142,12 @@ function readResults(resultSet: unknown): readonly unknown[] {
   return resultSet.map((element: unknown) =>
     typeof element === 'object' && element !== null && 'result' in element ? element.result : undefined,
   );
+}
+
+/** By their words, because neither the policy's allocator nor V8 has a code for it. */
+function isOutOfMemory(thrown: unknown): boolean {
+  const { message } = toError(thrown);
+  return message.includes('opa_malloc: failed') || /WebAssembly\.Memory(?:\.grow)?\(\)/.test(message);
 }
 
 function toError(thrown: unknown): Error {

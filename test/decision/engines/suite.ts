@@ -9,9 +9,11 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createDecider, type Decide } from '../../../src/decision/decide.ts';
 import { createEngine } from '../../../src/decision/engines/table.ts';
+import { loadIsolated } from '../../../src/decision/isolation/isolate.ts';
 import { preparePolicy } from '../../../src/policy/prepare.ts';
 import { createToolchain } from '../../../src/policy/toolchain/toolchain.ts';
 import type { LoadedPolicy, PolicyConfig, PolicyInput } from '../../../src/types.ts';
+import { policyConfig } from '../../support/policy-config.ts';
 import { policyInput } from '../input.ts';
 import { type Case, cases, type EngineName } from './cases.ts';
 
@@ -58,20 +60,12 @@ export function createLoader(under: EngineUnderTest) {
 
   async function load(policy: string, over: PolicyOptions): Promise<LoadedForTest> {
     const path = join(policies, under.kind, policy);
-    const config: PolicyConfig = {
-      name: 'policy',
-      path,
-      engine: under.engine,
-      entrypoint: 'suite',
-      mode: 'auto',
-      denyListOperations: [],
-      ...(await under.configure?.(path)),
-      ...over,
-    };
+    const configured = { path, engine: under.engine, entrypoint: 'suite', ...(await under.configure?.(path)) };
+    const config = policyConfig({ ...configured, ...over });
     const engine = await createEngine(config);
     const { entrypoint, mode, denyListOperations } = config;
     const prepared = await preparePolicy({ path, entrypoint, toolchain, needs: engine.needs });
-    const loaded = await engine.load(prepared.policy);
+    const { loaded } = await loadIsolated(prepared.policy, { config, engine, bytes: 0, onLost() {}, onMoved() {} });
     const errors: unknown[] = [];
     const decide = createDecider({
       engine: engine.name,

@@ -2,16 +2,9 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { createEngine, engineNames } from '../../../src/decision/engines/table.ts';
-import type { PolicyConfig } from '../../../src/types.ts';
+import { policyConfig } from '../../support/policy-config.ts';
 
-const config: PolicyConfig = {
-  name: 'policy',
-  path: '/nowhere',
-  engine: '',
-  entrypoint: 'ollama/authz',
-  mode: 'auto',
-  denyListOperations: [],
-};
+const config = policyConfig();
 
 for (const engine of engineNames) {
   test(`the engine that is configured as ${engine} has that name`, async () => {

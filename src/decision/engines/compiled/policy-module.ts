@@ -33,9 +33,11 @@ export interface PolicyModule {
 export class PolicyAbort extends Error {}
 
 export interface PolicyModuleOptions {
-  readonly data: Readonly<Record<string, unknown>>;
+  /** JSON in UTF-8. */
+  readonly data: Uint8Array;
   /** 64 KiB each. */
   readonly initialPages: number;
+  readonly maximumPages: number;
   readonly callBuiltin: CallBuiltin;
 }
 
@@ -54,7 +56,7 @@ const largeInput = 64 * 1024;
 
 /** @throws Error where this is no policy that OPA compiled */
 export function instantiatePolicy(module: WebAssembly.Module, options: PolicyModuleOptions): PolicyModule {
-  const memory = new WebAssembly.Memory({ initial: options.initialPages });
+  const memory = new WebAssembly.Memory({ initial: options.initialPages, maximum: options.maximumPages });
   const encoder = new TextEncoder();
   const callBuiltin = (id: number, _context: number, ...args: readonly number[]): number =>
     options.callBuiltin(values, id, args);
@@ -109,7 +111,8 @@ export function instantiatePolicy(module: WebAssembly.Module, options: PolicyMod
 
   const imports = readImports(readValue(readText(call.dump(call.builtins()))));
   const policy = new runtime.LoadedPolicy({ module, instance }, memory, oldestMinorAbi);
-  policy.setData(options.data);
+  // A buffer of its own: the runtime takes no view, and no shared memory.
+  policy.setData(new Uint8Array(options.data).buffer);
 
   /** Below the result, and gone with the next evaluation. @returns bytes written */
   function writeInput(text: string): number {

@@ -1,0 +1,3 @@
+export function evaluate(input) {
+  return { allow: input.principal.roles.includes('developer') && input.model === 'tiny' };
+}

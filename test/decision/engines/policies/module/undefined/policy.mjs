@@ -1,0 +1,3 @@
+export default function evaluate(input) {
+  return input.model === 'tiny' ? { allow: true } : {};
+}

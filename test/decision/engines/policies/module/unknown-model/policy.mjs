@@ -1,0 +1,1 @@
+export const evaluate = (input) => ({ allow: input.model === 'tiny' });

@@ -1,0 +1,19 @@
+import type { PolicyConfig } from '../../src/types.ts';
+
+/** A policy's section as the defaults of the configuration give it, but for what a test needs. */
+export function policyConfig(over: Partial<PolicyConfig> = {}): PolicyConfig {
+  return {
+    name: 'policy',
+    path: '/nowhere',
+    engine: 'wasm',
+    entrypoint: 'ollama/authz',
+    mode: 'auto',
+    denyListOperations: [],
+    isolation: 'auto',
+    // Tests share a busy machine; those of the deadline set their own.
+    deadline: 5000,
+    memory: 1024 * 1024 * 1024,
+    workers: 2,
+    ...over,
+  };
+}
