@@ -154,6 +154,8 @@ export function testEngine(under: EngineUnderTest): void {
     assert.deepEqual(input, before);
   });
 
+  if (under.kind === 'rego') testDigits(under, load);
+
   test(`${engine}: every case that it does not skip has its policy`, { skip }, () => {
     const missing = cases.filter(
       (one) => one.skip?.[engine] === undefined && !existsSync(join(policies, under.kind, one.policy)),
@@ -162,6 +164,34 @@ export function testEngine(under: EngineUnderTest): void {
       missing.map(({ policy }) => policy),
       [],
     );
+  });
+}
+
+/** For engines of Rego: whole numbers beyond those that JavaScript has, into the engine, through its data, and out of it. */
+function testDigits({ engine, skip = false }: EngineUnderTest, load: ReturnType<typeof createLoader>): void {
+  const principal = (account: unknown) => ({ ...policyInput().principal, claims: { account } });
+
+  for (const number of ['9007199254740993', '-9007199254740993', '123456789012345678901234567890']) {
+    test(`${engine}: ${number} of a claim is found in the data, and its neighbour is not`, { skip }, async () => {
+      const { decide } = await load('digits');
+      const ask = (account: unknown) => decide(policyInput({ principal: principal(account) }));
+      assert.equal((await ask(JSON.rawJSON(number))).allowed, true);
+      assert.equal((await ask(JSON.rawJSON(number.replace(/.$/, '7')))).allowed, false);
+      assert.equal((await ask(Number(number))).allowed, false);
+    });
+
+    test(`${engine}: ${number} comes out of a policy with all its digits`, { skip }, async () => {
+      const { decide } = await load('digits');
+      const { dynamicMetadata } = await decide(policyInput({ principal: principal(JSON.rawJSON(number)) }));
+      assert.equal(JSON.stringify(dynamicMetadata), `{"account":${number}}`);
+    });
+  }
+
+  test(`${engine}: numbers that JavaScript has come out as numbers`, { skip }, async () => {
+    const { decide } = await load('digits');
+    const account = [9_007_199_254_740_991, 0.1, 1e100, -0.5, 1_750_000_000_123_456_000, 1];
+    const { dynamicMetadata } = await decide(policyInput({ principal: principal(account) }));
+    assert.deepEqual(dynamicMetadata, { account });
   });
 }
 
