@@ -4,6 +4,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createCedarEngine } from '../../src/decision/engines/cedar.ts';
 import { createCedar } from '../../src/decision/engines/cedar-module.ts';
+import { contextMembers } from '../../src/decision/engines/cedar-values.ts';
 import { createWasmEngine } from '../../src/decision/engines/wasm.ts';
 import { narrow } from '../../src/decision/narrow.ts';
 import { resolveModelName, shortName } from '../../src/input/model-name.ts';
@@ -138,4 +139,16 @@ test('the shipped Cedar policy is formatted', async () => {
   const policyText = Buffer.from(files.get('policy.cedar') ?? []).toString('utf8');
   const answer = createCedar().formatPolicies({ policyText, lineWidth: 120, indentWidth: 2 });
   assert.equal(answer.type === 'success' && answer.formatted_policy, policyText);
+});
+
+test('the shipped schema has every member of the context whose form is known', async () => {
+  const { files } = await readPolicyFiles(`${root}cedar`);
+  const text = Buffer.from(files.get('schema.cedarschema') ?? []).toString('utf8');
+  const answer = createCedar().schemaToJson(text);
+  const request = answer.type === 'success' ? answer.json['Opallama']?.commonTypes?.['Request'] : undefined;
+  const shape: unknown = request && 'attributes' in request ? request.attributes : undefined;
+  const attributes = typeof shape === 'object' && shape !== null ? Object.keys(shape) : [];
+  // Callers write these as they like, so a schema that closes its records has no type for them.
+  const free = ['keep_alive', 'format', 'metadata', 'messages'];
+  assert.deepEqual([...attributes, ...free].toSorted(), contextMembers.toSorted());
 });

@@ -21,13 +21,14 @@ export function createCedarEngine(): DecisionEngine {
 
 /** @throws PolicyError with file, row and column */
 function load(policy: PolicySet): LoadedPolicy {
-  const policies = readCedarPolicies(createCedar(), policy.files);
+  const first = createCedar();
+  const policies = readCedarPolicies(first, policy.files);
   const { statements } = policies;
   const source = createEntitySource(policies);
-  let current: Cedar | undefined = prepare(policies);
+  let current: Cedar | undefined = prepare(first, policies);
 
   function ask({ principal, action, resource, entities }: Question, context: ReturnType<typeof contextOf>): Answer {
-    current ??= prepare(policies);
+    current ??= prepare(createCedar(), policies);
     const call = { principal, action, resource, entities, context, preparsedPolicySetId: setName };
     let answer: ReturnType<Cedar['statefulIsAuthorized']>;
     try {
@@ -72,9 +73,8 @@ function statementOf(statements: ReadonlyMap<string, Statement>, id: string): St
   return statement;
 }
 
-/** An instance that has parsed the policies once. */
-function prepare({ texts }: CedarPolicies): Cedar {
-  const cedar = createCedar();
+/** @returns the instance, which has parsed the policies once and for all */
+function prepare(cedar: Cedar, { texts }: CedarPolicies): Cedar {
   const answer = cedar.preparsePolicySet(setName, { staticPolicies: { ...texts } });
   if (answer.type === 'failure') throw new PolicyError(answer.errors.map(({ message }) => message).join('; '));
   return cedar;
