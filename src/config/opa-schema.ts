@@ -39,9 +39,9 @@ export const opa = z
     token_file: name().optional().describe('The file that holds it.'),
     tls: tls.optional(),
     timeout: duration()
-      .prefault('500ms')
       .refine((ms) => ms > 0, { error: 'a decision needs an end; write a duration such as 500ms' })
-      .describe('Until the decision is there; past it the request is denied.'),
+      .optional()
+      .describe('Until the decision is there; past it the request is denied. Default: policy.deadline.'),
     circuit_breaker: z
       .strictObject({
         failures: z.int().min(1).max(1000).default(5).describe('In a row, after which OPA is not asked any more.'),

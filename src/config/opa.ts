@@ -18,15 +18,21 @@ export interface OpaSources extends Environment {
  *
  * @param section as it stands in the configuration
  * @param checked what the schema made of it
+ * @param deadlineMs of the policy, where the section names no timeout
  */
-export function loadOpa(section: unknown, checked: z.output<typeof opa>, sources: OpaSources): OpaConfig {
-  const { tls, ...rest } = checked;
+export function loadOpa(
+  section: unknown,
+  checked: z.output<typeof opa>,
+  deadlineMs: number,
+  sources: OpaSources,
+): OpaConfig {
+  const { tls, timeout = deadlineMs, ...rest } = checked;
   const loaded: LoadedTls | undefined = loadTls(valueAt(section, ['tls']), upstreamTlsFiles, {
     readFile: sources.readFile,
     directory: (member) => sources.directory(['tls', member]),
     report: (member, text) => sources.report(['tls', member], text),
   });
-  return { ...rest, ...loadToken(section, sources), tls: tls && loaded && { ...tls, ...loaded } };
+  return { ...rest, timeout, ...loadToken(section, sources), tls: tls && loaded && { ...tls, ...loaded } };
 }
 
 function loadToken(section: unknown, { env, readFile, directory, report }: OpaSources) {

@@ -47,7 +47,7 @@ function complete(entry: Entry, at: Path, sources: PolicySources): PolicyConfig 
   const policy = { ...rest, path: resolve(sources.directory([...at, 'path']), entry.path) };
   if (policy.engine !== 'opa') return policy;
   const section = [...at, 'opa'];
-  const loaded = loadOpa(valueAt(sources.tree, section), opa, {
+  const loaded = loadOpa(valueAt(sources.tree, section), opa, policy.deadline, {
     ...sources,
     directory: (member) => sources.directory([...section, ...member]),
     report: (member, text) => sources.report([...section, ...member], text),

@@ -13,6 +13,13 @@ test('the engine opa asks the OPA of this machine unless it is told otherwise', 
   assert.deepEqual(policy?.opa?.circuitBreaker, { failures: 5, reset: 1000 });
 });
 
+test('a decision has until the deadline of the policy, unless its own time is given', () => {
+  const timeoutOf = (more: string) =>
+    load({ yaml: `${guests}policy: { engine: opa, deadline: 2s${more} }\n` }).policies[0]?.opa?.timeout;
+  assert.equal(timeoutOf(''), 2000);
+  assert.equal(timeoutOf(', opa: { timeout: 100ms }'), 100);
+});
+
 test('a Unix socket is named by its absolute path', () => {
   for (const url of ['unix:///run/opa.sock', 'unix:/run/opa.sock']) {
     assert.equal(load({ yaml: opa(`{ url: '${url}' }`) }).policies[0]?.opa?.socket, '/run/opa.sock');
