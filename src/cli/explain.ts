@@ -88,10 +88,12 @@ async function explain(
         explained.push({ config: policy, told: undefined });
         continue;
       }
-      const { modules, data } = source;
+      const { modules, data, library } = source;
+      // Modules of opallama's own library lie elsewhere.
       const directory = relative(cwd, policy.path);
+      const display = (file: string): string => (library.includes(file) ? file : join(directory, file));
       const told = await toolchain.explain({
-        modules: Object.fromEntries(Object.entries(modules).map(([file, text]) => [join(directory, file), text])),
+        modules: Object.fromEntries(Object.entries(modules).map(([file, text]) => [display(file), text])),
         data,
         entrypoint: policy.entrypoint,
         input,
