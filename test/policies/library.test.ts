@@ -1,9 +1,11 @@
-/** The library as a policy of somebody's own uses it: imported, compiled to WebAssembly, asked with input documents. */
+/** The library as a policy of somebody's own uses it: imported, compiled or interpreted, asked with input documents. */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { createTopdownEngine } from '../../src/decision/engines/topdown.ts';
 import { createWasmEngine } from '../../src/decision/engines/wasm.ts';
+import { narrow } from '../../src/decision/narrow.ts';
 import { resolveModelName } from '../../src/input/model-name.ts';
 import { preparePolicy } from '../../src/policy/prepare.ts';
 import { createToolchain } from '../../src/policy/toolchain/toolchain.ts';
@@ -88,23 +90,85 @@ const examples: Readonly<Record<string, readonly Case[]>> = {
 };
 
 for (const [section, cases] of Object.entries(examples)) {
-  test(`the example of ${section} in docs/policy-library.md decides as it says`, { skip }, async (t) => {
-    const path = await makeDirectory(t, exampleOf(section));
-    const { policy } = await preparePolicy({ path, entrypoint: 'ollama/authz', toolchain });
-    const loaded = await createWasmEngine().load(policy);
-    t.after(() => loaded.close());
-    assert.equal(loaded.reads.all, false);
-    for (const { input, allow, codes } of cases) {
-      const [result] = (await loaded.evaluate('ollama/authz', policyInput(input))) as ReadonlyArray<{
-        readonly allow?: boolean;
-        readonly deny?: ReadonlyArray<{ readonly code: string }>;
-      }>;
-      const shown = JSON.stringify([input, result]);
-      assert.equal(result?.allow, allow, shown);
-      if (codes !== undefined) assert.deepEqual((result?.deny ?? []).map(({ code }) => code).toSorted(), codes, shown);
-    }
-  });
+  for (const { name, needs, load } of [createWasmEngine(), createTopdownEngine()]) {
+    test(`the example of ${section} in docs/policy-library.md decides as it says, by ${name}`, { skip }, async (t) => {
+      const path = await makeDirectory(t, exampleOf(section));
+      const { policy } = await preparePolicy({ path, entrypoint: 'ollama/authz', toolchain, needs });
+      const loaded = await load(policy);
+      t.after(() => loaded.close());
+      assert.equal(loaded.reads.all, false);
+      for (const { input, allow, codes } of cases) {
+        const results = await loaded.evaluate('ollama/authz', policyInput(input));
+        const { allowed, reasons } = narrow(results, { shape: 'allow', beyondDenyList: undefined });
+        const shown = JSON.stringify([input, results]);
+        assert.equal(allowed, allow, shown);
+        if (codes !== undefined) assert.deepEqual(reasons.map(({ code }) => code).toSorted(), codes, shown);
+      }
+    });
+  }
 }
+
+test('globs mean the same where policy is compiled and where it is interpreted, and only the star is special', {
+  skip,
+}, async (t) => {
+  const rego = `package p
+
+import data.opallama.lib.globs
+
+matched := [[pattern, text, kind] |
+	some pattern in input.metadata.patterns
+	some text in input.metadata.texts
+	some kind, holds in {
+		"text": [1 | globs.matches(pattern, text)],
+		"path": [1 | globs.matches_path(pattern, text)],
+	}
+	count(holds) > 0
+]
+`;
+  const texts = ['abc', 'a/b/c', '', 'a?c', '[a]c', '{a,b}c', 'a\\c', 'é😀', 'a\nb', 'aba', 'a!c', '^a$c', 'a.c', '*'];
+  const patterns = [
+    ...['*', '**', 'a*', '*c', 'a*c', 'a**c', '*b*', '*/*', 'a*/*c', '**/c', '*a*b*', 'ab*ba', '*?*', 'a?*c*', '*[a]*'],
+    ...[
+      '*{a,b}*',
+      '{abc,x}**',
+      'a\\*c*',
+      '*\\**',
+      '[!x]*c*',
+      '*.*',
+      '*^a$*',
+      '*😀*',
+      '*\n*',
+      'abc',
+      '',
+      '*[a-c]*',
+      '*!*',
+    ],
+  ];
+  const star = (pattern: string, path: boolean) => {
+    const parts = pattern.split(/(\*+)/).map((part) => {
+      if (!part.startsWith('*')) return part.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+      return path && part === '*' ? '[^/]*' : '.*';
+    });
+    return new RegExp(`^${parts.join('')}$`, 'su');
+  };
+  const expected = patterns.flatMap((pattern) =>
+    texts.flatMap((text) =>
+      ['path', 'text']
+        .filter((kind) => pattern === text || (pattern.includes('*') && star(pattern, kind === 'path').test(text)))
+        .map((kind) => JSON.stringify([pattern, text, kind])),
+    ),
+  );
+  assert.ok(expected.length > 150, String(expected.length));
+  const path = await makeDirectory(t, { 'p.rego': rego });
+  for (const { name, needs, load } of [createWasmEngine(), createTopdownEngine()]) {
+    const { policy } = await preparePolicy({ path, entrypoint: 'p/matched', toolchain, needs });
+    const loaded = await load(policy);
+    t.after(() => loaded.close());
+    const [matched] = await loaded.evaluate('p/matched', policyInput({ metadata: { patterns, texts } }));
+    assert.ok(Array.isArray(matched));
+    assert.deepEqual(matched.map((one) => JSON.stringify(one)).toSorted(), expected.toSorted(), name);
+  }
+});
 
 test('docs/policy-library.md lists each module and has an example of each but globs, on which the others stand', async () => {
   const modules = await readdir(join(root, 'policies/lib'));

@@ -39,6 +39,8 @@ test_matches_those_characters_themselves if {
 		globs.matches(text, text)
 		globs.matches(concat("", [text, "*"]), text)
 		globs.matches(concat("", ["*", text]), text)
+		globs.matches(concat("", ["*", text, "*"]), concat("", ["x", text, "\n"]))
+		globs.matches_path(concat("", ["**", text, "*"]), concat("", ["x/", text, "\n"]))
 		globs.matches_path(concat("", ["*", text]), text)
 	}
 }
