@@ -4,6 +4,7 @@ import { createDecider, type Decide } from './decision/decide.ts';
 import { createEngine } from './decision/engines/table.ts';
 import { largeDataBytes, type Place } from './decision/isolation/choose.ts';
 import { type IsolationOptions, loadInThreads, loadIsolated } from './decision/isolation/isolate.ts';
+import { outlastEvaluations } from './decision/outlast.ts';
 import { rememberResults } from './decision/remember.ts';
 import { type EvaluationError, PolicyError } from './errors.ts';
 import { contentMembers } from './input/ask/asked.ts';
@@ -59,37 +60,54 @@ export async function loadPolicy(
 ): Promise<ActivePolicy> {
   const toolchain = createToolchain({ path: searchPath });
   const members: PolicyMember[] = [];
-  const close = async (): Promise<void> => {
-    for (const { loaded } of members) await loaded.close();
-  };
   try {
-    for (const policy of config.policies) {
-      const loading = loadMember(policy, { toolchain, searchPath, ...options });
-      members.push(await (config.policies.length > 1 ? nameFailure(loading, policy.name) : loading));
-    }
+    for (const policy of config.policies)
+      members.push(await loadMember(policy, config.policies, { toolchain, searchPath, ...options }));
   } catch (error) {
-    await close();
+    for (const { loaded } of members) await loaded.close();
     throw error;
   } finally {
     await toolchain.close();
   }
+  return uniteMembers(members);
+}
+
+/** @param members in the order of the configuration, at least one */
+export function uniteMembers(members: readonly PolicyMember[]): ActivePolicy {
   const all = members.map(({ loaded }) => loaded);
   return {
     members,
-    revision: all.map(({ revision }) => revision).join(','),
+    get revision() {
+      return all.map(({ revision }) => revision).join(',');
+    },
     reads: uniteReads(all),
     codes: new Set(all.flatMap(({ codes }) => [...codes])),
     notReady: () => all.flatMap((loaded) => loaded.notReady?.() ?? []),
-    close,
+    async close() {
+      for (const loaded of all) await loaded.close();
+    },
   };
 }
 
-interface Sources extends LoadOptions {
+export interface Sources extends LoadOptions {
   readonly toolchain: Toolchain;
   readonly searchPath: string | undefined;
 }
 
-async function loadMember(config: PolicyConfig, sources: Sources): Promise<PolicyMember> {
+/**
+ * @param all that the configuration names, this one among them
+ * @throws PolicyError that names the policy, where it is one of several
+ */
+export async function loadMember(
+  config: PolicyConfig,
+  all: readonly PolicyConfig[],
+  sources: Sources,
+): Promise<PolicyMember> {
+  const loading = prepareAndLoad(config, sources);
+  return all.length > 1 ? nameFailure(loading, config.name) : loading;
+}
+
+async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<PolicyMember> {
   const { path, entrypoint, name } = config;
   const engine = await createEngine(config);
   const options: IsolationOptions = {
@@ -107,7 +125,7 @@ async function loadMember(config: PolicyConfig, sources: Sources): Promise<Polic
       `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
     );
   }
-  return { config, prepared, place, loaded: rememberResults(loaded) };
+  return { config, prepared, place, loaded: rememberResults(outlastEvaluations(loaded)) };
 }
 
 type Member = Omit<PolicyMember, 'config'>;

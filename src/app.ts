@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { createDeciding, loadPolicy, logPolicy } from './active-policy.ts';
+import { logPolicy } from './active-policy.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
 import { createServerClose } from './http/close-server.ts';
@@ -16,6 +16,7 @@ import { createIdentify } from './identity/identify.ts';
 import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
+import { describeState, startLivePolicy } from './live-policy.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
@@ -44,8 +45,8 @@ export interface App {
   auditFailed(): void;
   /** Tells of the requests that have ended and were not told of yet. */
   tellNow(): void;
-  /** Looks now whether the files of certificates have changed. Never rejects. */
-  reloadTls(): Promise<void>;
+  /** Looks now whether policies or the files of certificates have changed. Never rejects. */
+  reload(): Promise<void>;
   /** Takes no more requests, waits for those in flight up to `graceMs`, then cuts them. */
   close(graceMs?: number): Promise<void>;
 }
@@ -53,16 +54,6 @@ export interface App {
 /** @throws PolicyError, and the errors of binding a socket */
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
   const { log } = options;
-  const policy = await loadPolicy(config, options.searchPath, {
-    onLost: (cause, name) => log.warn({ err: cause, policy: name }, 'a thread of the policy was ended and is replaced'),
-    onMoved: (tookMs, name) =>
-      log.warn(
-        { took_ms: tookMs, policy: name },
-        'the policy held the event loop up and is evaluated in threads of its own from now on',
-      ),
-  });
-  for (const member of policy.members) logPolicy(log, member);
-
   const agent = createUpstreamAgent(config.upstream.baseUrl, config.upstream.tls);
   const models = createModelList({
     baseUrl: config.upstream.baseUrl,
@@ -71,11 +62,30 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   });
   const metrics = createMetrics({
     isListedModel: models.has,
-    revision: () => policy.revision,
+    revision: () => policy.active().revision,
     inFlight: () => pipeline.inFlight(),
     certificateExpiries: () => certificates.expiries(),
   });
-  metrics.policyReloaded('success');
+  const policy = await startLivePolicy(config, {
+    searchPath: options.searchPath,
+    onLoaded(member) {
+      metrics.policyReloaded('success');
+      logPolicy(log, member);
+    },
+    onRefused(change, { loaded }) {
+      metrics.policyReloaded('failure');
+      const facts = { policy: change.policy, revision: loaded.revision, err: change.error };
+      log.error(facts, 'the changed policy was refused, the former one goes on deciding');
+    },
+    onEvaluationError: (error, decisionId, name) =>
+      log.error({ err: error, decision_id: decisionId, policy: name }, 'the policy failed to evaluate'),
+    onLost: (cause, name) => log.warn({ err: cause, policy: name }, 'a thread of the policy was ended and is replaced'),
+    onMoved: (tookMs, name) =>
+      log.warn(
+        { took_ms: tookMs, policy: name },
+        'the policy held the event loop up and is evaluated in threads of its own from now on',
+      ),
+  });
   const batch = createBatch({
     delayMs: 20,
     most: 1000,
@@ -97,14 +107,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       log.error({ err: error, upstream: config.upstream.baseUrl.origin }, 'the upstream could not be reached securely'),
   });
   const faults = createSocketFaults();
-  const deciding = createDeciding(policy, (error, decisionId, name) =>
-    log.error({ err: error, decision_id: decisionId, policy: name }, 'the policy failed to evaluate'),
-  );
   const pipeline = createPipeline({
     config,
     certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates),
     identify: createIdentify(config.identity),
-    policy: () => deciding,
+    policy: policy.deciding,
     upstream,
     via: createVia(),
     bodies: createBodyBudget(config.limits.bodiesTotal),
@@ -139,7 +146,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       return metrics.registry.metrics();
     },
     metricsContentType: metrics.registry.contentType,
-    notReady: () => [...policy.notReady(), ...(closing ? ['shutting down'] : [])],
+    notReady: () => [...policy.active().notReady(), ...(closing ? ['shutting down'] : [])],
+    details: () => describeState(policy),
   });
   const certificates = watchCertificates(securedConnections(config, dataListener, agent), (connection, faults) => {
     metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');
@@ -165,7 +173,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     ops,
     auditFailed: metrics.auditFailed,
     tellNow: batch.drain,
-    reloadTls: certificates.look,
+    async reload() {
+      await Promise.all([policy.look(), certificates.look()]);
+    },
     async close(graceMs = 10_000) {
       closing = true;
       certificates.close();

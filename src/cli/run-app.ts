@@ -48,9 +48,6 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
   };
   process.on('SIGTERM', (signal) => void stop(signal));
   process.on('SIGINT', (signal) => void stop(signal));
-  // Without certificates the signal keeps its meaning: the terminal is gone.
-  if ((config.listen.tls ?? config.upstream.tls) !== undefined)
-    process.on('SIGHUP', () => void running.app.reloadTls());
   // The process ends as it would have, but no event that was made is lost.
   process.on('uncaughtExceptionMonitor', () => {
     running.app.tellNow();

@@ -15,6 +15,8 @@ export function registerServe(program: Command, deps: CliDeps): void {
         deps.write(printConfig(config));
         return;
       }
-      await runApp(config, { searchPath: deps.environment.env['PATH'] });
+      const { app } = await runApp(config, { searchPath: deps.environment.env['PATH'] });
+      // As daemons do. In the quick start the signal keeps its meaning: the terminal is gone.
+      process.on('SIGHUP', () => void app.reload());
     });
 }

@@ -8,6 +8,8 @@ export interface OpsListenerOptions {
   readonly metricsContentType: string;
   /** What keeps the sidecar from being ready, in words; empty where it is. */
   readonly notReady: () => readonly string[];
+  /** More than that, for `/readyz?verbose`: lines. */
+  readonly details: () => readonly string[];
 }
 
 export function createOpsListener(options: OpsListenerOptions): Server {
@@ -17,12 +19,14 @@ export function createOpsListener(options: OpsListenerOptions): Server {
   app.get('/healthz', (_request, response) => {
     response.type('text/plain').send('ok\n');
   });
-  app.get('/readyz', (_request, response) => {
+  app.get('/readyz', (request, response) => {
     const reasons = options.notReady();
+    const lines = reasons.length === 0 ? ['ready'] : reasons;
+    const more = request.query['verbose'] === undefined ? [] : options.details();
     response
       .status(reasons.length === 0 ? 200 : 503)
       .type('text/plain')
-      .send(reasons.length === 0 ? 'ready\n' : `${reasons.join('\n')}\n`);
+      .send(`${[...lines, ...more].join('\n')}\n`);
   });
   app.get('/metrics', async (_request, response) => {
     response.set('content-type', options.metricsContentType).send(await options.metrics());

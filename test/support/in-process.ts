@@ -36,6 +36,8 @@ export interface TestSidecar {
   /** Waits until there are so many events, at most 5 s. */
   waitForEvents(count: number): Promise<readonly AuditEvent[]>;
   metrics(): Promise<string>;
+  /** Writes files of the test's own policy, the first one of several. */
+  writePolicy(files: Readonly<Record<string, string>>): void;
   close(): Promise<void>;
 }
 
@@ -64,7 +66,7 @@ export interface TestSidecarOptions {
 export async function startTestSidecar(options: TestSidecarOptions): Promise<TestSidecar> {
   const events: AuditEvent[] = [];
   const directories = Object.entries(options.allOf ?? (options.policy ? { policy: options.policy } : {})).map(
-    ([name, files]) => ({ name, path: writePolicy(files) }),
+    ([name, files]) => ({ name, path: makePolicy(files) }),
   );
   const free = { host: '127.0.0.1', port: 0 };
   const config: Config = {
@@ -93,7 +95,6 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     observers: [(event) => events.push(event), ...(options.observe ? [options.observe] : [])],
     searchPath: undefined,
   });
-  for (const { path } of directories) rmSync(path, { recursive: true });
   const opsUrl = `http://127.0.0.1:${app.ops.port}`;
   return {
     app,
@@ -107,13 +108,21 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       while (events.length < count && Date.now() < deadline) await sleep(5);
       return events;
     },
+    writePolicy: (files) => writeFiles(directories[0]?.path ?? '', files),
     metrics: async () => (await fetch(`${opsUrl}/metrics`)).text(),
-    close: () => app.close(100),
+    async close() {
+      await app.close(100);
+      for (const { path } of directories) rmSync(path, { recursive: true });
+    },
   };
 }
 
-function writePolicy(files: Readonly<Record<string, string>>): string {
+function makePolicy(files: Readonly<Record<string, string>>): string {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-policy-'));
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+  writeFiles(directory, files);
   return directory;
+}
+
+function writeFiles(directory: string, files: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
 }

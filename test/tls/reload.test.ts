@@ -34,21 +34,21 @@ test('new files serve new connections under load, and broken ones change nothing
 
   // A certificate without its key yet.
   writeFileSync(files.cert, renewed.cert);
-  await sidecar.app.reloadTls();
-  await sidecar.app.reloadTls();
+  await sidecar.app.reload();
+  await sidecar.app.reload();
   assert.equal((await call(sidecar.url, { ca: first.cert, token })).status, 200);
   assert.match(await sidecar.metrics(), /opallama_tls_reload_total\{connection="listener",result="failure"\} 1/);
 
   writeFileSync(files.key, renewed.key);
   const load = Promise.all(Array.from({ length: 40 }, () => call(sidecar.url, { ca, token })));
-  await sidecar.app.reloadTls();
+  await sidecar.app.reload();
   assert.ok((await load).every(({ status }) => status === 200));
   assert.equal((await call(sidecar.url, { ca: second.cert, token })).status, 200);
   await assert.rejects(call(sidecar.url, { ca: first.cert, token }));
 
   // The upstream's authority changes: a connection that was verified by the former one is not used again.
   writeFileSync(caFile, second.cert);
-  await sidecar.app.reloadTls();
+  await sidecar.app.reload();
   assert.equal((await call(sidecar.url, { ca: second.cert, token })).status, 502);
   assert.match(await sidecar.metrics(), /opallama_tls_reload_total\{connection="upstream",result="success"\} 1/);
 });

@@ -1,0 +1,156 @@
+/**
+ * The policies of a running sidecar: loaded at the start, replaced as a whole where what they were read from has changed.
+ * What is wrong with a new one leaves the one before it in place.
+ */
+import {
+  type ActivePolicy,
+  createDeciding,
+  type LoadOptions,
+  loadMember,
+  type PolicyMember,
+  uniteMembers,
+} from './active-policy.ts';
+import { formatFault, PolicyError } from './errors.ts';
+import { createToolchain } from './policy/toolchain/toolchain.ts';
+import { fingerprintPath, type PathWatch, watchPath } from './policy/watch.ts';
+import type { Config, DecidingPolicy, PolicyConfig } from './types.ts';
+
+export interface LivePolicyOptions extends Pick<LoadOptions, 'onLost' | 'onMoved'> {
+  /** Value of PATH, for an `opa` command where the module is not there. */
+  readonly searchPath: string | undefined;
+  /** Told of each policy that took its place, at the start and later. */
+  readonly onLoaded: (member: PolicyMember) => void;
+  /** Told of each change that was refused. */
+  readonly onRefused: (refused: RefusedChange, deciding: PolicyMember) => void;
+  readonly onEvaluationError: (error: unknown, decisionId: string, policy: string) => void;
+  /** ms between two looks without a notice; 2 s by default. */
+  readonly everyMs?: number;
+}
+
+/** A change that did not take place. */
+export interface RefusedChange {
+  readonly policy: string;
+  readonly atMs: number;
+  readonly error: unknown;
+}
+
+export interface LivePolicy {
+  /** What decides a request that begins now. */
+  readonly deciding: () => DecidingPolicy;
+  readonly active: () => ActivePolicy;
+  /** Of each policy, by its name, whose last change was refused. */
+  refused(): ReadonlyMap<string, RefusedChange>;
+  /** Looks now whether anything changed, and takes it in. Never rejects. */
+  look(): Promise<void>;
+  /** Lets what is being evaluated end first. */
+  close(): Promise<void>;
+}
+
+/** @throws PolicyError where a policy can't be loaded at the start: then there is none to go on with */
+export async function startLivePolicy(
+  { policies }: Pick<Config, 'policies'>,
+  options: LivePolicyOptions,
+): Promise<LivePolicy> {
+  const refused = new Map<string, RefusedChange>();
+  const watches: PathWatch[] = [];
+  /** One change after the other. */
+  let last: Promise<void> = Promise.resolve();
+  let closed = false;
+
+  const members: PolicyMember[] = [];
+  const states: string[] = [];
+  const first = createToolchain({ path: options.searchPath });
+  try {
+    for (const policy of policies) {
+      // Before it is read: a change meanwhile is one more change.
+      states.push(await fingerprintPath(policy.path));
+      members.push(await loadMember(policy, policies, { ...options, toolchain: first }));
+    }
+  } catch (error) {
+    for (const { loaded } of members) await loaded.close();
+    throw error;
+  } finally {
+    await first.close();
+  }
+  // For changes: its child process, of some 250 MB, starts when it is asked and ends when it was not for some seconds.
+  const toolchain = createToolchain({ path: options.searchPath });
+  let active = uniteMembers(members);
+  let deciding = createDeciding(active, options.onEvaluationError);
+  for (const member of members) options.onLoaded(member);
+
+  for (const [index, member] of members.entries()) {
+    // An engine that reads nothing here has nothing that could change here.
+    if (member.prepared.kind === 'none') continue;
+    watches.push(
+      watchPath(states[index] ?? '', {
+        path: member.config.path,
+        onChange: () => enqueue(() => replace(member.config)),
+        ...(options.everyMs !== undefined && { everyMs: options.everyMs }),
+      }),
+    );
+  }
+
+  return {
+    deciding: () => deciding,
+    active: () => active,
+    refused: () => refused,
+    async look() {
+      await Promise.all(watches.map((watch) => watch.look()));
+    },
+    async close() {
+      closed = true;
+      for (const watch of watches) watch.close();
+      await last;
+      await toolchain.close();
+      await active.close();
+    },
+  };
+
+  function enqueue(change: () => Promise<void>): Promise<void> {
+    last = last.then(change);
+    return last;
+  }
+
+  async function replace(config: PolicyConfig): Promise<void> {
+    const former = active.members.find((member) => member.config === config);
+    if (closed || former === undefined) return;
+    let member: PolicyMember;
+    try {
+      member = await loadMember(config, policies, { ...options, toolchain });
+    } catch (error) {
+      const change = { policy: config.name, atMs: Date.now(), error };
+      refused.set(config.name, change);
+      options.onRefused(change, former);
+      return;
+    }
+    refused.delete(config.name);
+    // In one step: a request sees the one or the other.
+    active = uniteMembers(active.members.map((one) => (one === former ? member : one)));
+    deciding = createDeciding(active, options.onEvaluationError);
+    options.onLoaded(member);
+    // Not waited for: what is being evaluated by it may take its time.
+    former.loaded.close().catch((error: unknown) => options.onEvaluationError(error, '', config.name));
+  }
+}
+
+/** A line for each policy, and for each change that was refused since. */
+export function describeState(policy: LivePolicy): readonly string[] {
+  const refused = policy.refused();
+  return policy.active().members.flatMap(({ config: { name }, loaded }) => {
+    const change = refused.get(name);
+    const lines = [`${name}: revision ${loaded.revision} decides`];
+    if (change === undefined) return lines;
+    const summary = firstLine(change.error instanceof Error ? change.error.message : String(change.error));
+    const faults = change.error instanceof PolicyError ? change.error.faults : [];
+    return [
+      ...lines,
+      `${name}: the change of ${new Date(change.atMs).toISOString()} was refused: ${summary}`,
+      ...faults.map((fault) => `  ${firstLine(formatFault(fault))}`),
+    ];
+  });
+}
+
+/** What follows quotes the policy, which is the log's to show. */
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? '';
+}
