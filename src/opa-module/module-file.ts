@@ -12,6 +12,16 @@ export function isOpaModuleBuilt(): boolean {
 
 const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
+/** What was compiled or taken in this thread; undefined where nothing asked for it. */
+export function findOpaModule(): Promise<WebAssembly.Module | undefined> {
+  return compiled.get(opaModuleFile) ?? Promise.resolve(undefined);
+}
+
+/** @param module that another thread has compiled: asked for here, it is there */
+export function takeOpaModule(module: WebAssembly.Module): void {
+  compiled.set(opaModuleFile, Promise.resolve(module));
+}
+
 /**
  * Compiled once in a process (some 150 ms). A worker thread is handed the result, which is shared and not copied.
  *

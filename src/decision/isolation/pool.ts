@@ -75,6 +75,7 @@ export async function startPool(options: PoolOptions): Promise<LoadedPolicy> {
   const queue = new Set<Job>();
   const ends = new Set<Promise<void>>();
   let { policy } = options;
+  let opaModule: WebAssembly.Module | undefined;
   let facts: PolicyFacts | undefined;
   let lastId = 0;
   let outstanding = 0;
@@ -278,6 +279,7 @@ export async function startPool(options: PoolOptions): Promise<LoadedPolicy> {
     }
     // All threads of a pool run what the first one read.
     if (loaded.files !== undefined) policy = { ...policy, files: loaded.files };
+    opaModule ??= loaded.opaModule;
     seat.ready = true;
     clearTimeout(seat.loading);
     seat.member.unref();
@@ -304,7 +306,7 @@ export async function startPool(options: PoolOptions): Promise<LoadedPolicy> {
   }
 
   function open(events: Parameters<typeof startMember>[1]): Seat {
-    const member = startMember({ config, policy }, events);
+    const member = startMember({ config, policy, opaModule }, events);
     const seat: Seat = { member, jobs: new Map(), ready: false, stuck: false, loading: setTimeout(giveUp, loadMs) };
     seats.add(seat);
     return seat;

@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 import { EvaluationError } from '../../errors.ts';
 import { parseExactJson } from '../../exact-json.ts';
+import { findOpaModule, takeOpaModule } from '../../opa-module/module-file.ts';
 import type { LoadedPolicy, PolicyInput } from '../../types.ts';
 import { createEngine } from '../engines/table.ts';
 import type { EvaluateMessage, PolicyFacts, ThreadData, ThreadMessage } from './messages.ts';
@@ -21,6 +22,7 @@ const send = (message: ThreadMessage): void => port.postMessage(message);
 
 async function start(data: ThreadData): Promise<void> {
   let loaded: LoadedPolicy;
+  if (data.opaModule !== undefined) takeOpaModule(data.opaModule);
   try {
     const engine = await createEngine(data.config);
     loaded = await engine.load(unpackPolicy(data.policy));
@@ -29,10 +31,10 @@ async function start(data: ThreadData): Promise<void> {
     return;
   }
   port?.on('message', (message: EvaluateMessage) => evaluate(loaded, message));
-  send({ kind: 'ready', facts: describe(loaded, data.policy.entrypoints) });
+  send({ kind: 'ready', facts: { ...describe(loaded, data.policy.entrypoints), opaModule: await findOpaModule() } });
 }
 
-function describe(loaded: LoadedPolicy, wanted: readonly string[]): PolicyFacts {
+function describe(loaded: LoadedPolicy, wanted: readonly string[]): Omit<PolicyFacts, 'opaModule'> {
   const { revision, entrypoints, reads, codes, deterministic, files } = loaded;
   const names = new Set([...entrypoints, ...wanted]);
   return {
