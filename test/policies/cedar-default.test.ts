@@ -1,5 +1,7 @@
 /** The default policy in Cedar against the one in Rego: the same decision with the same codes, whoever asks for whatever. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createCedarEngine } from '../../src/decision/engines/cedar.ts';
@@ -15,6 +17,7 @@ import { createToolchain } from '../../src/policy/toolchain/toolchain.ts';
 import type { LoadedPolicy, PolicyInput } from '../../src/types.ts';
 import { policyInput } from '../decision/input.ts';
 import { noModule } from '../policy/toolchain-fixture.ts';
+import { startTestSidecar } from '../support/in-process.ts';
 
 const root = fileURLToPath(new URL('../../policies/', import.meta.url));
 const entrypoint = 'ollama/authz';
@@ -151,4 +154,34 @@ test('the shipped schema has every member of the context whose form is known', a
   // Callers write these as they like, so a schema that closes its records has no type for them.
   const free = ['keep_alive', 'format', 'metadata', 'messages'];
   assert.deepEqual([...attributes, ...free].toSorted(), contextMembers.toSorted());
+});
+
+test('the sidecar answers and records by the Cedar policy as by any other', async (t) => {
+  const upstream = createServer((request, response) => {
+    request.resume();
+    response.setHeader('content-type', 'application/json').end('{"done":true}');
+  }).listen(0, '127.0.0.1');
+  await once(upstream, 'listening');
+  t.after(() => upstream.close());
+  const address = upstream.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const sidecar = await startTestSidecar({
+    upstream: `http://127.0.0.1:${address.port}`,
+    policyConfig: { engine: 'cedar', path: `${root}cedar` },
+  });
+  t.after(() => sidecar.close());
+  const chat = (held: readonly string[], model: string) =>
+    fetch(`${sidecar.url}/api/chat`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${sidecar.token({ roles: held })}` },
+      body: JSON.stringify({ model, messages: [{ role: 'user', content: 'hi' }], stream: false }),
+    });
+  assert.equal((await chat(['developer'], 'mistral')).status, 200);
+  // Several roles and none that is said to be the one: nothing here asks for it.
+  assert.equal((await chat(['analyst', 'guest'], 'llama3.2')).status, 200);
+  const refused = await chat(['analyst'], 'mistral');
+  assert.equal(refused.status, 403);
+  assert.equal(refused.headers.get('x-opallama-reason'), 'model_not_allowed');
+  const [event] = (await sidecar.waitForEvents(3)).slice(-1);
+  assert.deepEqual([event?.engine, event?.reasons, event?.policy_result], ['cedar', ['model_not_allowed'], 'deny']);
 });
