@@ -304,15 +304,24 @@ test_deny_exactly_where_there_is_a_reason if {
 	every names in [[], ["x"], ["reader"], ["chatter", "keeper"], null] {
 		every operation in ["root", "chat", "models.delete", "new", null] {
 			every refs in [[], [llama, cloud], [{}], {}, null] {
-				every tools in [[], ["web_search"], [1], {}, {"a": null}, false, null] {
-					document := object.union(request(names, operation, refs), {"server_tools": tools})
-					result := authz with input as document with data.ollama.roles as roles
-					reasonless := count(result.deny) == 0
-					result.allow == reasonless
-				}
+				is_reasoned(request(names, operation, refs))
 			}
 		}
 	}
+}
+
+test_deny_tools_exactly_where_there_is_a_reason if {
+	every names in [[], ["reader"], ["chatter", "keeper"], null] {
+		every tools in [[], ["web_search"], [1], {}, {"a": null}, false, null] {
+			is_reasoned(object.union(request(names, "chat", [llama]), {"server_tools": tools}))
+		}
+	}
+}
+
+is_reasoned(document) if {
+	result := authz with input as document with data.ollama.roles as roles
+	reasonless := count(result.deny) == 0
+	result.allow == reasonless
 }
 
 # No member that may hold content, nor agent_role, is read.
