@@ -170,6 +170,33 @@ matched := [[pattern, text, kind] |
   }
 });
 
+test('glob.match of compiled policy misses line breaks and "(", as docs/builtins.md says, and the library does not', {
+  skip,
+}, async (t) => {
+  const rego = `package p
+
+import data.opallama.lib.globs
+
+matched := {
+	"builtin": [text | some text in input.tools; glob.match("*shell*", null, text)],
+	"library": [text | some text in input.tools; globs.matches("*shell*", text)],
+	"parenthesis": [text | text := "a(b"; glob.match("*(*", null, text)],
+}
+`;
+  const path = await makeDirectory(t, { 'p.rego': rego });
+  const tools = ['a shell', 'a\nshell'];
+  for (const [{ name, needs, load }, builtin] of [
+    [createWasmEngine(), tools.slice(0, 1)],
+    [createTopdownEngine(), tools],
+  ] as const) {
+    const { policy } = await preparePolicy({ path, entrypoint: 'p/matched', toolchain, needs });
+    const loaded = await load(policy);
+    t.after(() => loaded.close());
+    const [matched] = await loaded.evaluate('p/matched', policyInput({ tools }));
+    assert.deepEqual(matched, { parenthesis: name === 'topdown' ? ['a(b'] : [], builtin, library: tools }, name);
+  }
+});
+
 test('docs/policy-library.md lists each module and has an example of each but globs, on which the others stand', async () => {
   const modules = await readdir(join(root, 'policies/lib'));
   const listed = tableRows(paper, 'The library for policies').map(([name]) => name?.replaceAll('`', ''));
