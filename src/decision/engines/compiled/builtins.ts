@@ -116,7 +116,7 @@ function refuse(
 function sayNotBuilt(name: string): string {
   return (
     `${name} is answered by OPA's own code, and opa/build/opa.wasm is not there: it is built by "npm run build:opa" where ` +
-    'Go 1.21 or newer is installed, and comes with the npm package and the container image. Or rewrite the rule without it.'
+    'Go 1.21 or newer is installed, and comes with the npm package. Or rewrite the rule without it.'
   );
 }
 
