@@ -25,6 +25,8 @@ type call struct {
 	Content             []string          `json:"content"`
 	Trace               bool              `json:"trace"`
 	Run                 string            `json:"run"`
+	DecisionNames       []string          `json:"decisionNames"`
+	Libraries           []string          `json:"libraries"`
 }
 
 type answer struct {
@@ -76,6 +78,8 @@ func run(request []byte) (result any, body []byte, err error) {
 		result, err = formatModules(c)
 	case "explain":
 		result, err = explainPolicy(c)
+	case "findings":
+		result, err = findInPolicy(c)
 	case "inspect":
 		result, err = inspectPolicy(c)
 	default:

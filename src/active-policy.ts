@@ -131,13 +131,14 @@ async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<P
 type Member = Omit<PolicyMember, 'config'>;
 
 async function loadHere(options: IsolationOptions, { toolchain, runTests }: Sources): Promise<Member> {
-  const { path, entrypoint } = options.config;
+  const { path, entrypoint, schema } = options.config;
   const { needs } = options.engine;
   const { policy, ...prepared } = await preparePolicy({
     path,
     entrypoint,
     toolchain,
     needs,
+    mustFitSchema: schema === 'strict',
     ...(runTests !== undefined && { runTests }),
   });
   return { prepared, ...(await loadIsolated(policy, options)) };
@@ -145,9 +146,10 @@ async function loadHere(options: IsolationOptions, { toolchain, runTests }: Sour
 
 /** Much data is seconds of work, in which the event loop would stand still: this thread never sees any of it. */
 async function loadApart(options: IsolationOptions, { searchPath, runTests }: Sources): Promise<Member> {
-  const { path, entrypoint } = options.config;
+  const { path, entrypoint, schema } = options.config;
   const { needs } = options.engine;
-  const { policy, ...prepared } = await prepareApart({ path, entrypoint, needs, searchPath, runTests });
+  const mustFitSchema = schema === 'strict';
+  const { policy, ...prepared } = await prepareApart({ path, entrypoint, needs, searchPath, runTests, mustFitSchema });
   const loaded = await loadInThreads(policy, options);
   return { prepared, loaded, place: { place: 'worker', why: 'the policy has much data' } };
 }

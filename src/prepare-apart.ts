@@ -17,6 +17,7 @@ export interface PrepareApartOptions {
   readonly needs: EngineNeeds;
   readonly searchPath: string | undefined;
   readonly runTests: boolean | undefined;
+  readonly mustFitSchema: boolean;
 }
 
 /** As `preparePolicy` gives it, but for the policy, which is packed. */

@@ -443,6 +443,8 @@ export interface PolicyConfig {
   readonly memory: number;
   /** Threads of a policy that has threads of its own. */
   readonly workers: number;
+  /** Whether Rego must fit the schema of the input: `strict` to be loaded, `warn` (or absent) for `check` to say nothing. */
+  readonly schema?: 'strict' | 'warn' | 'off' | undefined;
   /** For the engine `opa`. */
   readonly opa?: OpaConfig | undefined;
 }

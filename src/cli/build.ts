@@ -13,6 +13,7 @@ import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import { packBundle } from '../policy/write-bundle.ts';
 import type { PolicyConfig, PolicySet } from '../types.ts';
 import type { CliDeps } from './config-options.ts';
+import { chooseEntrypoints } from './entrypoints.ts';
 import { formatOption, paint, toJson } from './output.ts';
 import {
   addPolicyOptions,
@@ -136,16 +137,6 @@ async function build(
     }),
   );
   return { files, revision, entrypoints, inspection, testsPassed };
-}
-
-/** Those that METADATA declares are entrypoints too, as for opa. */
-function chooseEntrypoints(
-  { declaredEntrypoints, packages, rules }: Inspection,
-  named: string,
-  mustBe: boolean,
-): readonly string[] {
-  const isThere = packages.includes(named) || rules.includes(named) || mustBe || declaredEntrypoints.length === 0;
-  return [...new Set([...(isThere ? [named] : []), ...declaredEntrypoints])];
 }
 
 /** @returns the entrypoints of the module @throws PolicyError where the sidecar could not run it */

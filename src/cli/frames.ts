@@ -9,8 +9,7 @@ export function printFault(fault: PolicyFault, text: string | undefined, colour:
   // OPA adds the line to what it says of a fault of syntax.
   const framed =
     line !== undefined && line.trim() !== '' && (fault.column !== undefined || !fault.message.includes('\n'));
-  const message =
-    framed && fault.code === 'rego_parse_error' ? fault.message.replace(/\n\t.*\n\t *\^$/s, '') : fault.message;
+  const message = framed ? withoutFrame(fault.message) : fault.message;
   const said = formatFault({ ...fault, message, file: undefined, row: undefined, column: undefined });
   const code = said.slice(0, fault.code.length);
   const head = `${place === '' ? '' : `${paint('bold', place)}: `}${paint(colour, code)}${said.slice(fault.code.length)}\n`;
@@ -22,4 +21,10 @@ export function printFault(fault: PolicyFault, text: string | undefined, colour:
       : // Tabs stay tabs, or the caret stands elsewhere on terminals where they are wide.
         `${' '.repeat(number.length)} | ${line.slice(0, fault.column - 1).replace(/[^\t]/g, ' ')}${paint(colour, '^')}\n`;
   return `${head}${paint('dim', `${number} |`)} ${line}\n${caret.replace(/^( +\|)/, (bar) => paint('dim', bar))}`;
+}
+
+/** OPA repeats the line below faults of syntax, and lists every member there is below one that there is not. */
+function withoutFrame(message: string): string {
+  if (message.startsWith('undefined ref: ')) return message.replace(/\n.*$/s, '');
+  return message.replace(/\n\t.*\n\t *\^$/s, '');
 }

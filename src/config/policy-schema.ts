@@ -54,6 +54,12 @@ const members = {
     .refine((bytes) => bytes >= 16 * mebibyte && bytes <= 4096 * mebibyte, { error: 'must be from 16MiB to 4GiB' })
     .describe('Of the JavaScript heap and of the WebAssembly memory of one thread, each.'),
   workers: z.int().min(1).max(16).default(2).describe('Threads of a policy that has threads of its own.'),
+  schema: z
+    .enum(['strict', 'warn', 'off'])
+    .default('warn')
+    .describe(
+      "What reads members of the input that there are not is: an error, a warning of check, or other systems' own.",
+    ),
   opa,
 };
 

@@ -86,6 +86,7 @@ function printPolicy(policy: PolicyConfig): Record<string, unknown> {
     deadline: printDuration(policy.deadline),
     memory: printSize(policy.memory),
     workers: policy.workers,
+    schema: policy.schema ?? 'warn',
     ...(policy.engine === 'opa' && policy.opa && { opa: printOpa(policy.opa) }),
   };
 }

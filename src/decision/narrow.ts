@@ -20,6 +20,21 @@ export interface NarrowOptions {
   readonly beyondDenyList: string | undefined;
 }
 
+/** Members by which a decision is read; other rules of the package are its own business. Design: decision. */
+export const decisionMembers: readonly string[] = [
+  'allow',
+  'allowed',
+  'deny',
+  'http_status',
+  'body',
+  'headers',
+  'request_headers_to_remove',
+  'response_headers_to_add',
+  'dynamic_metadata',
+  'reasons',
+  'obligations',
+];
+
 const none: Narrowed = {
   allowed: false,
   reasons: [],

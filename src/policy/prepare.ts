@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { PolicyError } from '../errors.ts';
 import type { EngineNeeds, PolicySet } from '../types.ts';
 import { readReport } from './bundle-report.ts';
+import { readInputSchema, schemasOf } from './input-schema.ts';
 import { type PolicyFiles, type PolicySource, readPolicyFiles, readPolicySource } from './source.ts';
 import type { Inspection, TestCase, Toolchain } from './toolchain/protocol.ts';
 
@@ -18,6 +19,8 @@ export interface PrepareOptions {
   readonly needs?: EngineNeeds;
   /** `false` where nothing is to be enforced: an author asks what a policy decides whose tests do not pass yet. */
   readonly runTests?: boolean;
+  /** Whether Rego must fit the schema of the input. */
+  readonly mustFitSchema?: boolean;
 }
 
 export interface PreparedPolicy {
@@ -69,6 +72,7 @@ async function prepareRego(options: PrepareOptions, needs: 'rego' | 'wasm'): Pro
       `The bundle ${path} holds no Rego. Build it again with its .rego files, or choose engine wasm.`,
     );
   }
+  if (options.mustFitSchema === true) await checkTypes(source, toolchain);
   const testsPassed = options.runTests === false ? 0 : await runTests(source, toolchain);
   if (needs === 'rego') {
     const inspection = await toolchain.inspect({ modules, data, entrypoints: [entrypoint] });
@@ -109,6 +113,12 @@ function checkEntrypoint(entrypoint: string): void {
       `The entrypoint ${entrypoint} names a rule that denies; its "true" would allow. Name its package: ${segments.slice(0, -1).join('/')}.`,
     );
   }
+}
+
+async function checkTypes({ modules, data, files }: PolicySource, toolchain: Toolchain): Promise<void> {
+  const { faults } = await toolchain.check({ modules, data, schemas: schemasOf(files, await readInputSchema()) });
+  if (faults.length > 0)
+    throw new PolicyError('The policy does not fit the schema of the input (policy.schema: strict).', faults);
 }
 
 /** @returns how many passed @throws PolicyError with those that don't */

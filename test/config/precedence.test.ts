@@ -18,6 +18,7 @@ test('without anything but who may enter, every default of the design stands', (
     engine: 'wasm',
     entrypoint: 'ollama/authz',
     mode: 'auto',
+    schema: 'warn',
     denyListOperations: [],
     isolation: 'auto',
     deadline: 500,

@@ -1,6 +1,14 @@
 /** The shapes of what the module answers, checked once where it enters. Their meaning: `protocol.ts`. */
 import { z } from 'zod';
-import type { CheckResult, CompileResult, Explanation, FormatResult, Inspection, TestResult } from './protocol.ts';
+import type {
+  CheckResult,
+  CompileResult,
+  Explanation,
+  FindingsResult,
+  FormatResult,
+  Inspection,
+  TestResult,
+} from './protocol.ts';
 
 const texts = z.array(z.string());
 
@@ -43,6 +51,8 @@ export const inspection: z.ZodType<Inspection> = z.object({
 export const compileResult: z.ZodType<Omit<CompileResult, 'wasm'>> = z.object({ entrypoints: texts, inspection });
 
 export const checkResult: z.ZodType<CheckResult> = z.object({ faults: z.array(fault) });
+
+export const findingsResult: z.ZodType<FindingsResult> = z.object({ findings: z.array(fault) });
 
 export const testResult: z.ZodType<TestResult> = z.object({
   passed: z.boolean(),

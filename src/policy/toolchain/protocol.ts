@@ -47,6 +47,25 @@ export interface CheckResult {
   readonly faults: readonly PolicyFault[];
 }
 
+export interface FindingsRequest extends PolicySources {
+  /** Those that decide, and those that METADATA declares. */
+  readonly entrypoints: readonly string[];
+  readonly schemas?: Pick<TypeSchemas, 'input'>;
+  /** Rules by which a decision is read, `allow` and the like. */
+  readonly decisionNames: readonly string[];
+  /** Packages whose rules need not be used, `opallama/lib`. */
+  readonly libraries: readonly string[];
+}
+
+/**
+ * What compiles and is most likely not meant, by code: `near_rule`, `near_rule_beside`, `near_input`, `near_value`,
+ * `impossible_value`, `never_holds`, `contradiction`, `unreachable`, `metadata_missing`, `metadata_malformed`, `code_undeclared`,
+ * `reason_malformed`.
+ */
+export interface FindingsResult {
+  readonly findings: readonly PolicyFault[];
+}
+
 export interface TestRequest extends PolicySources {
   readonly coverage?: boolean;
   /** Limit for one test, milliseconds; 5,000 by default. */
@@ -246,6 +265,8 @@ export interface Toolchain {
   compile(request: CompileRequest): Promise<CompileResult>;
   /** Faults in the policy are its result; only a tool chain that fails rejects. */
   check(request: CheckRequest): Promise<CheckResult>;
+  /** Undefined where the tool chain can't tell. Rejects if the modules don't compile. */
+  findings(request: FindingsRequest): Promise<FindingsResult | undefined>;
   /** Rejects if the modules don't compile; failing tests are a result. */
   test(request: TestRequest): Promise<TestResult>;
   /** Files that don't parse are in its faults. */

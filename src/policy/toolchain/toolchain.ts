@@ -65,6 +65,7 @@ function missingToolchain(): Toolchain {
     kind: 'none',
     compile: refuse,
     check: refuse,
+    findings: refuse,
     test: refuse,
     format: refuse,
     inspect: refuse,

@@ -28,6 +28,7 @@ export function createWasmToolchain(options: ChildOptions): Toolchain & { pid():
       return { ...result, wasm: bytes };
     },
     check: async (request) => (await ask('check', request, answers.checkResult)).result,
+    findings: async (request) => (await ask('findings', request, answers.findingsResult)).result,
     test: async (request) => (await ask('test', request, answers.testResult)).result,
     format: async (request) => (await ask('format', request, answers.formatResult)).result,
     inspect: async (request) => (await ask('inspect', request, answers.inspection)).result,
@@ -52,5 +53,6 @@ const summaries: Readonly<Record<string, string>> = {
   compile: 'The policy does not compile.',
   test: 'The policy does not compile, so its tests did not run.',
   inspect: 'The policy does not compile.',
+  findings: 'The policy does not compile.',
   explain: 'The policy does not compile, so there is nothing to explain.',
 };
