@@ -25,6 +25,7 @@ export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['diff', async () => (await import('./cli/diff.ts')).registerDiff],
   ['init', async () => (await import('./cli/init.ts')).registerInit],
   ['schema', async () => (await import('./cli/schema.ts')).registerSchema],
+  ['bench', async () => (await import('./cli/bench.ts')).registerBench],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
 

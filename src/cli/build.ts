@@ -107,11 +107,9 @@ async function build(
   const { data } = source;
   const modules = Object.fromEntries(Object.entries(source.modules).filter(([file]) => !file.endsWith('_test.rego')));
   const testsPassed = options.test ? await runTests(source, toolchain) : undefined;
-  const entrypoints = chooseEntrypoints(
-    await toolchain.inspect({ modules, data }),
-    section.entrypoint,
-    entrypointNamed,
-  );
+  const chosen = chooseEntrypoints(await toolchain.inspect({ modules, data }), section.entrypoint, entrypointNamed);
+  // Without any the compiler is asked for the default, and says which there are.
+  const entrypoints = chosen.length === 0 ? [section.entrypoint] : chosen;
   const revision = options.revision ?? source.revision ?? hashFiles(source.files);
   const files = new Map<string, Uint8Array>(
     Object.entries(modules).map(([file, text]) => [file.replace(/^(?:\.?\/)+/, ''), Buffer.from(text)]),
