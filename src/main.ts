@@ -20,12 +20,12 @@ export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['test', async () => (await import('./cli/test.ts')).registerTest],
   ['fmt', async () => (await import('./cli/fmt.ts')).registerFmt],
   ['build', async () => (await import('./cli/build.ts')).registerBuild],
+  ['bench', async () => (await import('./cli/bench.ts')).registerBench],
   ['eval', async () => (await import('./cli/eval.ts')).registerEval],
   ['explain', async () => (await import('./cli/explain.ts')).registerExplain],
   ['diff', async () => (await import('./cli/diff.ts')).registerDiff],
   ['init', async () => (await import('./cli/init.ts')).registerInit],
   ['schema', async () => (await import('./cli/schema.ts')).registerSchema],
-  ['bench', async () => (await import('./cli/bench.ts')).registerBench],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
 
