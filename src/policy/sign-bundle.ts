@@ -4,6 +4,8 @@ import { basename } from 'node:path';
 
 import jwt from 'jsonwebtoken';
 
+import { parseExactJson } from '../exact-json.ts';
+
 export const signingAlgorithms = [
   'RS256',
   'RS384',
@@ -47,14 +49,16 @@ export function signBundle(files: ReadonlyMap<string, Uint8Array>, signing: Sign
 function hashFile(name: string, bytes: Uint8Array): string {
   const hash = createHash('sha256');
   if (!['data.json', '.manifest'].includes(basename(name))) return hash.update(bytes).digest('hex');
-  const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  const value = parseExactJson(Buffer.from(bytes).toString('utf8'));
   write(value, (text) => hash.update(text));
   return hash.digest('hex');
 }
 
 /** JSON without blanks, keys sorted by their bytes. */
 function write(value: unknown, put: (text: string) => void): void {
-  if (Array.isArray(value)) {
+  if (JSON.isRawJSON(value)) {
+    put(JSON.stringify(value));
+  } else if (Array.isArray(value)) {
     put('[');
     for (const [at, element] of value.entries()) {
       if (at > 0) put(',');

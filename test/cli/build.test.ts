@@ -35,7 +35,9 @@ const passing =
   'package ollama.authz_test\n\nimport data.ollama.authz\n\ntest_listed if authz.allow with input as {"model": "tiny"}\n';
 const failing = passing.replace('"tiny"', '"other"');
 // What two writers of JSON may write in two ways.
+// The integer is longer than JavaScript's numbers.
 const data = JSON.stringify({
+  long: JSON.rawJSON('12345678901234567890123'),
   models: ['tiny'],
   odd: { '\u{1F600}': 'a', '\u{FFFD}': '\u2028<&>\u007f\b\f\u0001', é: [1e21, 1.5, -0, 1e-7, true, null, [], {}] },
 });
@@ -71,7 +73,7 @@ test('a bundle tells the sidecar what the policy reads, its codes, shape and rev
   assert.deepEqual([...policy.codes], ['not_listed']);
   assert.equal(policy.shapes.get('ollama/authz'), 'allow');
   assert.equal(policy.deterministic, true);
-  for (const member of ['revision', 'reads', 'codes', 'shapes', 'deterministic', 'data'] as const)
+  for (const member of ['revision', 'reads', 'codes', 'shapes', 'deterministic', 'builtins', 'data'] as const)
     assert.deepEqual(policy[member], source.policy[member], member);
 
   const loaded = await createWasmEngine().load(policy);
