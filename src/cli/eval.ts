@@ -4,7 +4,7 @@ import type { CliDeps } from './config-options.ts';
 import { judge, type Verdict } from './judge.ts';
 import { formatOption, toJson } from './output.ts';
 import { addQuestionOptions, type QuestionOptions, questionExamples, readQuestion } from './question.ts';
-import { codesOf, outcomeOf, printFacts, printHeadline, showInput, toDocument } from './verdict.ts';
+import { codesOf, outcomeOf, printFacts, printHeadline, showInput, toDocument, veil } from './verdict.ts';
 
 interface EvalOptions extends QuestionOptions {
   readonly expect?: Expectation;
@@ -38,12 +38,13 @@ export function registerEval(program: Command, deps: CliDeps): void {
       readExpectation,
     )
     .option('--show-input', 'print the input document as the policy is given it')
-    .option('--show-content', 'with --show-input: messages, prompt and the like too')
+    .option('--show-content', 'also messages, prompt and the like, and what a policy that reads them writes')
     .addOption(formatOption('pretty', 'json'))
     .addHelpText('after', notes)
     .action(async (words: readonly string[], options: EvalOptions) => {
       const question = readQuestion(words, options, deps.environment);
-      const verdict = await judge(question, deps.environment.env['PATH']);
+      const judged = await judge(question, deps.environment.env['PATH']);
+      const verdict = veil(judged, options.showContent === true);
       deps.write(print(verdict, question.config, options));
       const unmet = options.expect !== undefined && !isAsExpected(verdict, options.expect);
       if (unmet) process.stderr.write(`Expected ${options.expect?.text}, got ${describe(verdict)}.\n`);

@@ -13,7 +13,7 @@ import { printExplanation } from './explain-text.ts';
 import { judge } from './judge.ts';
 import { formatOption, paint, toJson } from './output.ts';
 import { addQuestionOptions, type Question, type QuestionOptions, questionExamples, readQuestion } from './question.ts';
-import { type Outcome, outcomeOf, printFacts, printHeadline, showInput, toDocument } from './verdict.ts';
+import { type Outcome, outcomeOf, printFacts, printHeadline, showInput, toDocument, veil } from './verdict.ts';
 
 interface ExplainOptions extends QuestionOptions {
   readonly all?: true;
@@ -42,7 +42,7 @@ export function registerExplain(program: Command, deps: CliDeps): void {
     .action(async (words: readonly string[], options: ExplainOptions) => {
       const question = readQuestion(words, options, deps.environment);
       const searchPath = deps.environment.env['PATH'];
-      const verdict = await judge(question, searchPath);
+      const verdict = veil(await judge(question, searchPath), options.showContent === true);
       const { input, refusal } = verdict;
       const told =
         input === undefined || refusal !== undefined

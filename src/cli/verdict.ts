@@ -1,6 +1,7 @@
 /** A verdict as people and machines read it; `eval` and `explain` begin alike. */
+import { errorTable } from '../errors.ts';
 import { contentMembers } from '../input/ask/asked.ts';
-import type { Config, Decision, PolicyInput } from '../types.ts';
+import type { Config, Decision, PolicyInput, Reason } from '../types.ts';
 import type { Verdict } from './judge.ts';
 import { paint } from './output.ts';
 
@@ -14,6 +15,36 @@ export function outcomeOf({ decision, refusal }: Verdict): Outcome {
 /** The codes that a denial or refusal goes by. */
 export function codesOf({ decision, refusal }: Verdict): readonly string[] {
   return refusal === undefined ? (decision?.reasons.map(({ code }) => code) ?? []) : [refusal.code];
+}
+
+const hidden = '(hidden: --show-content)';
+
+/**
+ * What a policy writes may hold what it reads, so where it was given content its texts are hidden, as they are from the
+ * record. Codes stay.
+ */
+export function veil(verdict: Verdict, showContent: boolean): Verdict {
+  const { decision, input } = verdict;
+  const gaveContent = contentMembers.some((member) => input?.[member] !== undefined);
+  if (showContent || decision === undefined || !gaveContent) return verdict;
+  const hide = (values: Readonly<Record<string, string>>): Record<string, string> =>
+    Object.fromEntries(Object.keys(values).map((name) => [name, hidden]));
+  return {
+    ...verdict,
+    decision: {
+      ...decision,
+      reasons: decision.reasons.map((reason) => (isOwnText(reason) ? { ...reason, message: hidden } : reason)),
+      body: decision.body === undefined ? undefined : hidden,
+      headers: hide(decision.headers),
+      responseHeadersToAdd: hide(decision.responseHeadersToAdd),
+      dynamicMetadata: decision.dynamicMetadata && { hidden },
+    },
+  };
+}
+
+/** Neither the code again nor a sentence of the sidecar's. */
+function isOwnText({ code, message }: Reason): boolean {
+  return message !== code && !Object.values(errorTable).some((entry) => entry.message === message);
 }
 
 const colours = { allow: 'green', deny: 'red', error: 'magenta', refused: 'yellow' } as const;

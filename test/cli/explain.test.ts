@@ -80,9 +80,10 @@ test('rules that held come first, content is hidden in what they saw and shown w
   assert.match(hidden.stdout, /\nheld\n {2}policies\/authz\.rego:15 {2}deny contains/);
   assert.match(hidden.stdout, /gave \(hidden: --show-content\)/);
   assert.match(hidden.stdout, /Enter data\.authz/);
-  // The text of the reason is the policy's own answer to its caller, and the first line is that answer.
-  assert.doesNotMatch(hidden.stdout.slice(hidden.stdout.indexOf('\n')), /Rumpelstilz/);
+  assert.match(hidden.stdout, /^deny {2}says_secret {2}\(hidden: --show-content\)\n/);
+  assert.doesNotMatch(hidden.stdout, /Rumpelstilz/i);
   const open = await opallama([...ask('the SECRET is Rumpelstilz'), '--show-content'], inHome);
+  assert.match(open.stdout, /^deny {2}says_secret {2}you said the SECRET is Rumpelstilz\n/);
   assert.match(open.stdout, /message\.content = "the SECRET is Rumpelstilz"/);
 });
 
@@ -135,4 +136,24 @@ test('a request that the sidecar itself refuses has nothing to explain', { skip 
   assert.equal(code, 0);
   assert.match(stdout, /^refused {2}duplicate_member/);
   assert.doesNotMatch(stdout, /held/);
+});
+
+test('of several policies each is explained by its name', { skip }, async () => {
+  mkdirSync(join(home, 'second'));
+  writeFileSync(join(home, 'second/b.rego'), 'package b\n\nallow if input.stream\n');
+  writeFileSync(
+    join(home, 'both.yaml'),
+    `identity: { anonymous: { roles: [guest] } }
+policy:
+  all_of:
+    - { name: first, path: policies, entrypoint: authz }
+    - { name: other, path: second, entrypoint: b }
+`,
+  );
+  const body = JSON.stringify({ model: 'tinyllama', messages: [], stream: false });
+  const { stdout } = await opallama(['explain', '-c', 'both.yaml', '/api/chat', '-d', body], inHome);
+  assert.match(stdout, /^deny {2}policy_undefined/);
+  assert.match(stdout, /\n {2}policy +authz by wasm and b by wasm/);
+  assert.match(stdout, /\npolicy first\n\nheld\n {2}policies\/authz\.rego:5 {2}allow if\n/);
+  assert.match(stdout, /\npolicy other\n\ndid not hold\n {2}second\/b\.rego:3 {2}allow ends at input\.stream\n/);
 });

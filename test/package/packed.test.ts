@@ -45,6 +45,26 @@ test('the packed package runs where it is installed', { timeout: 300_000 }, asyn
   const { stdout: checked } = await opallama('check');
   assert.match(checked, /\d+ tests passed/);
 
+  // What commands read beside the code: templates, the library, inputs, schemas.
+  await opallama('init', 'own', '--template', 'hours');
+  const { stdout: compared } = await opallama('diff', 'own', 'own');
+  assert.match(compared, /72 alike, 0 differ/);
+  const { stdout: evaluated } = await opallama(
+    'eval',
+    '--policy',
+    'own',
+    '--as',
+    'x',
+    '/api/tags',
+    '--expect',
+    'allow',
+  );
+  assert.match(evaluated, /^allow\n/);
+  for (const name of ['input', 'decision', 'config']) {
+    const { stdout: schema } = await opallama('schema', name);
+    assert.equal(typeof JSON.parse(schema), 'object');
+  }
+
   // The shipped policy, the practice upstream, the listeners.
   const running = run(process.execPath, [command, 'quickstart'], {
     cwd: tmpdir(),
