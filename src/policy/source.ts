@@ -52,7 +52,8 @@ export async function readPolicySource(
     copies === 'alone' ? { files, library: [] } : addLibrary(files, copies);
   if (await isDirectory(path)) {
     const source = assemble('directory', await complete(await readDirectory(path, isPolicyFile)), undefined);
-    if (Object.keys(source.modules).length === 0) throw new PolicyError(`The directory ${path} holds no .rego file.`);
+    if (Object.keys(source.modules).length === 0)
+      throw new PolicyError(`The directory ${path} holds no .rego file. For another language set policy.engine.`);
     return source;
   }
   const { files, revision, metadata } = await readBundle(path);
