@@ -8,6 +8,7 @@ import { PolicyError } from '../errors.ts';
 import type { EngineNeeds, PolicySet } from '../types.ts';
 import { readReport } from './bundle-report.ts';
 import { readInputSchema, schemasOf } from './input-schema.ts';
+import { outlineData } from './outline.ts';
 import { type PolicyFiles, type PolicySource, readPolicyFiles, readPolicySource } from './source.ts';
 import type { Inspection, TestCase, Toolchain } from './toolchain/protocol.ts';
 
@@ -74,11 +75,12 @@ async function prepareRego(options: PrepareOptions, needs: 'rego' | 'wasm'): Pro
   }
   if (options.mustFitSchema === true) await checkTypes(source, toolchain);
   const testsPassed = options.runTests === false ? 0 : await runTests(source, toolchain);
+  const outlined = { modules, data: outlineData(source) };
   if (needs === 'rego') {
-    const inspection = await toolchain.inspect({ modules, data, entrypoints: [entrypoint] });
+    const inspection = await toolchain.inspect({ ...outlined, entrypoints: [entrypoint] });
     return { ...rest, policy: { ...read, modules: withoutTests(modules), ...describe(inspection) }, testsPassed };
   }
-  const { wasm, entrypoints, inspection } = await toolchain.compile({ modules, data, entrypoints: [entrypoint] });
+  const { wasm, entrypoints, inspection } = await toolchain.compile({ ...outlined, entrypoints: [entrypoint] });
   return { ...rest, policy: { ...read, wasm, entrypoints, ...describe(inspection) }, testsPassed };
 }
 
@@ -115,8 +117,9 @@ function checkEntrypoint(entrypoint: string): void {
   }
 }
 
-async function checkTypes({ modules, data, files }: PolicySource, toolchain: Toolchain): Promise<void> {
-  const { faults } = await toolchain.check({ modules, data, schemas: schemasOf(files, await readInputSchema()) });
+async function checkTypes(source: PolicySource, toolchain: Toolchain): Promise<void> {
+  const schemas = schemasOf(source.files, await readInputSchema());
+  const { faults } = await toolchain.check({ modules: source.modules, data: outlineData(source), schemas });
   if (faults.length > 0)
     throw new PolicyError('The policy does not fit the schema of the input (policy.schema: strict).', faults);
 }

@@ -65,6 +65,18 @@ test('the packed package runs where it is installed', { timeout: 300_000 }, asyn
     assert.equal(typeof JSON.parse(schema), 'object');
   }
 
+  // The threads of a policy, and what the operator writes.
+  await writeFile(
+    join(elsewhere, 'authz.ts'),
+    'export const evaluate = (input: { model?: string }): boolean => true;\n',
+  );
+  const { stdout: ofModule } = await promisify(execFile)(process.execPath, [command, 'check'], {
+    ...limits,
+    cwd: elsewhere,
+    env: { ...process.env, OPALLAMA_POLICY__ENGINE: 'module', OPALLAMA_POLICY__PATH: 'authz.ts' },
+  });
+  assert.match(ofModule, /authz\.ts: revision [0-9a-f]{12}/);
+
   // The shipped policy, the practice upstream, the listeners.
   const running = run(process.execPath, [command, 'quickstart'], {
     cwd: tmpdir(),
