@@ -13,6 +13,7 @@ import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import type { PolicyConfig } from '../types.ts';
 import { addConfigOptions, type CliDeps, type ConfigOptions, readConfig } from './config-options.ts';
 import { chooseEntrypoints } from './entrypoints.ts';
+import { examineFiles, isCedar } from './examine-files.ts';
 import { printFault } from './frames.ts';
 import { count, formatOption, paint, toJson } from './output.ts';
 import { choosePolicy, displayed, type NamedPolicy, readPolicy } from './policy-paths.ts';
@@ -55,7 +56,10 @@ export function registerCheck(program: Command, deps: CliDeps): void {
       try {
         if (paths.length > 0) {
           const { section, entrypointNamed } = choosePolicy(paths, options, deps.environment);
-          reports.push(await examine(paths, section, entrypointNamed, options, toolchain));
+          const [path] = paths;
+          const cedar = options.config === undefined && path !== undefined && (await isCedar(path));
+          const meant = cedar ? { ...section, engine: 'cedar' } : section;
+          reports.push(await examine(paths, meant, entrypointNamed, options, toolchain));
         } else {
           const config = readConfig(options, deps.environment);
           for (const section of config.policies) {
@@ -92,8 +96,12 @@ async function examine(
 ): Promise<Report> {
   const engine = await createEngine(section);
   const nothing = { paths, source: undefined, entrypoints: [section.entrypoint], findings: [], notes: [] };
-  // Other languages are looked at by their engine when it loads them.
-  if (engine.needs === 'files') return nothing;
+  if (engine.needs === 'files') {
+    // A program is only run where it is to be used.
+    if (engine.holds === 'user_code') return nothing;
+    const { source, faults } = await examineFiles(engine, paths, section.entrypoint, toolchain);
+    return { ...nothing, source, findings: faults.map((fault): Finding => ({ ...fault, severity: 'error' })) };
+  }
   let source: NamedPolicy;
   try {
     source = await readPolicy(paths);
@@ -167,7 +175,8 @@ function describe(reports: readonly Report[], inOrder: string, failed: boolean):
   const looked = reports
     .filter(({ source }) => source !== undefined)
     .map(({ paths, source, entrypoints }) => {
-      const files = count(Object.keys(source?.modules ?? {}).length, 'file');
+      const modules = Object.keys(source?.modules ?? {}).length;
+      const files = count(modules === 0 ? (source?.files.size ?? 0) : modules, 'file');
       return `${paths.join(', ')}: ${files}, entrypoint ${entrypoints.join(', ') || 'not known'}\n`;
     });
   return [

@@ -17,9 +17,24 @@ test('check finds the faults of a Cedar policy with file, row and column', async
   assert.equal(code, 1);
   assert.match(
     stdout + stderr,
-    /a\/main\.cedar:3:20: cedar_parse: found an invalid variable in the policy scope: actoin/,
+    /a\/main\.cedar:3:20: error cedar_parse: found an invalid variable in the policy scope: actoin/,
   );
-  assert.match(stdout + stderr, /entities\.json: cedar_entities: entity 1 needs "uid"/);
+  assert.match(stdout + stderr, /entities\.json: error cedar_entities: entity 1 needs "uid"/);
+});
+
+test('check knows a directory of Cedar without a configuration, and shows the line', async (t) => {
+  const cwd = await makeDirectory(t, {
+    'rules/main.cedar': 'permit (principal, action, resource)\nwhen { context.modle == "x" };\n',
+  });
+  const { code, stdout } = await opallama(['check', 'rules'], { cwd });
+  assert.equal(code, 1);
+  assert.match(stdout, /^rules\/main\.cedar:1:1: error cedar_unknown: context has no "modle"/m);
+  assert.match(stdout, /^1 \| permit \(principal, action, resource\)$/m);
+  const shipped = await opallama(['check', 'policies/cedar']);
+  assert.deepEqual(
+    [shipped.code, shipped.stdout],
+    [0, 'policies/cedar: 3 files, entrypoint ollama/authz\nNothing found.\n'],
+  );
 });
 
 test('check says that a Cedar policy is in order', async (t) => {
