@@ -23,6 +23,8 @@ export interface PolicyMember {
   readonly loaded: LoadedPolicy;
   /** Where it is evaluated, and why there. */
   readonly place: Place;
+  /** When it was ready to decide, Unix time. */
+  readonly loadedAtMs: number;
 }
 
 /** Where a policy is loaded from, and who is told what happens to it while it decides. */
@@ -125,10 +127,10 @@ async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<P
       `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
     );
   }
-  return { config, prepared, place, loaded: rememberResults(outlastEvaluations(loaded)) };
+  return { config, prepared, place, loaded: rememberResults(outlastEvaluations(loaded)), loadedAtMs: Date.now() };
 }
 
-type Member = Omit<PolicyMember, 'config'>;
+type Member = Omit<PolicyMember, 'config' | 'loadedAtMs'>;
 
 async function loadHere(options: IsolationOptions, { toolchain, runTests }: Sources): Promise<Member> {
   const { path, entrypoint, schema } = options.config;

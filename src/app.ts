@@ -4,8 +4,10 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { logPolicy } from './active-policy.ts';
+import { createAdministration } from './administration.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
+import { type AdminAction, createAdminListener } from './http/admin/admin-listener.ts';
 import { createServerClose } from './http/close-server.ts';
 import { createDataListener, type DataListener } from './http/data-listener.ts';
 import { createOpsListener } from './http/ops-listener.ts';
@@ -41,6 +43,8 @@ export interface App {
   /** What was bound, ports filled in. */
   readonly data: Address;
   readonly ops: Address;
+  /** Undefined where no token is configured. */
+  readonly admin: Address | undefined;
   /** An audit event could not be written. */
   auditFailed(): void;
   /** Tells of the requests that have ended and were not told of yet. */
@@ -107,13 +111,14 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       log.error({ err: error, upstream: config.upstream.baseUrl.origin }, 'the upstream could not be reached securely'),
   });
   const faults = createSocketFaults();
+  const via = createVia();
   const pipeline = createPipeline({
     config,
     certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates),
     identify: createIdentify(config.identity),
     policy: policy.deciding,
     upstream,
-    via: createVia(),
+    via,
     bodies: createBodyBudget(config.limits.bodiesTotal),
     record,
     extraHeaders: options.extraHeaders ?? {},
@@ -140,13 +145,14 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       else if (handshakes.admits(report.reason)) log.warn(report, 'a TLS handshake failed');
     },
   });
+  const notReady = (): readonly string[] => [...policy.active().notReady(), ...(closing ? ['shutting down'] : [])];
   const opsServer = createOpsListener({
     metrics() {
       batch.drain();
       return metrics.registry.metrics();
     },
     metricsContentType: metrics.registry.contentType,
-    notReady: () => [...policy.active().notReady(), ...(closing ? ['shutting down'] : [])],
+    notReady,
     details: () => describeState(policy),
   });
   const certificates = watchCertificates(securedConnections(config, dataListener, agent), (connection, faults) => {
@@ -154,23 +160,58 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     if (faults.length === 0) log.info({ connection }, 'new certificates are in use');
     else log.error({ connection, faults }, 'new certificates were refused, the former ones stay in use');
   });
+  const bound: Record<string, Address> = {};
+  const refusals = createSparse({
+    most: 10,
+    perMs: 60_000,
+    onLeftOut: (reason, left_out) => log.warn({ reason, left_out }, 'more requests to the admin listener were refused'),
+  });
+  const adminServer =
+    config.admin.tokens.length === 0
+      ? undefined
+      : createAdminListener({
+          tokens: config.admin.tokens,
+          pseudonym: via.pseudonym,
+          administration: createAdministration({
+            policy,
+            inFlight: pipeline.inFlight,
+            notReady,
+            upstream: upstream.id,
+            listeners: () => bound,
+          }),
+          onAnswered(action, remote) {
+            metrics.adminAnswered(action.endpoint, action.status);
+            logAction(action, remote);
+          },
+          onInternalError: (error) => log.error({ err: error }, 'a request to the admin listener failed'),
+        });
+  const closeAdmin = adminServer && createServerClose(adminServer);
   const closeData = createServerClose(dataListener.server);
   const closeOps = createServerClose(opsServer);
-  const data = await listen(dataListener.server, config.listen.data);
-  let ops: Address;
+  const servers: Server[] = [];
+  const bind = async (listener: string, server: Server, wanted: Address): Promise<Address> => {
+    const address = await listen(server, wanted);
+    servers.push(server);
+    bound[listener] = address;
+    return address;
+  };
+  let [data, ops, admin]: [Address, Address, Address | undefined] = [config.listen.data, config.listen.ops, undefined];
   try {
-    ops = await listen(opsServer, config.listen.ops);
+    data = await bind('data', dataListener.server, config.listen.data);
+    ops = await bind('ops', opsServer, config.listen.ops);
+    admin = adminServer && (await bind('admin', adminServer, config.listen.admin));
   } catch (error) {
-    dataListener.server.close();
+    for (const server of servers) server.close();
     throw error;
   }
-  log.info({ listener: 'data', address: data.host, port: data.port }, 'listening');
-  log.info({ listener: 'ops', address: ops.host, port: ops.port }, 'listening');
+  for (const [listener, { host, port }] of Object.entries(bound))
+    log.info({ listener, address: host, port }, 'listening');
   void models.refresh();
 
   return {
     data,
     ops,
+    admin,
     auditFailed: metrics.auditFailed,
     tellNow: batch.drain,
     async reload() {
@@ -179,13 +220,26 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     async close(graceMs = 10_000) {
       closing = true;
       certificates.close();
-      await Promise.all([closeData(graceMs), closeOps(graceMs)]);
+      await Promise.all([closeData(graceMs), closeOps(graceMs), closeAdmin?.(graceMs)]);
       handshakes.close();
+      refusals.close();
       batch.drain();
       upstream.close();
       await policy.close();
     },
   };
+
+  /** Who changed what; and who was not let in, never with what he presented. */
+  function logAction(
+    { who, endpoint, policy: name, status, error, changes, asked, result }: AdminAction,
+    remote?: string,
+  ) {
+    const facts = { event: 'admin', who, endpoint, policy: name, status, error, remote };
+    if (changes && error === undefined) log.warn({ ...facts, asked, result }, 'an operator changed what decides');
+    else if (changes) log.warn(facts, 'what an operator asked for was not done');
+    else if (error !== undefined && refusals.admits(error))
+      log.warn(facts, 'a request to the admin listener was refused');
+  }
 }
 
 /** What is made with certificates of files, and how each takes new ones. */

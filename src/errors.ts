@@ -93,6 +93,9 @@ export const errorTable = {
   policy_crashed: { status: 500, message: 'The policy ended the thread that it runs in. See the log.' },
   engine_unavailable: { status: 503, message: 'The policy engine can not be reached. Try again shortly.' },
 
+  // The admin API
+  unknown_policy: { status: 404, message: 'There is no policy of this name.' },
+
   // The upstream
   upstream_unreachable: { status: 502, message: 'Cannot reach Ollama. Is it running?' },
   upstream_reset: { status: 502, message: 'Ollama closed the connection before it answered.' },

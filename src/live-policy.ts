@@ -42,6 +42,14 @@ export interface LivePolicy {
   refused(): ReadonlyMap<string, RefusedChange>;
   /** Looks now whether anything changed, and takes it in. Never rejects. */
   look(): Promise<void>;
+  /**
+   * Looks at one policy, and tries again what was refused as it lies there: it may have failed for a reason of the moment.
+   * Never rejects.
+   *
+   * @param name of a policy that is there
+   * @returns what came of it
+   */
+  reload(name: string): Promise<'loaded' | 'unchanged' | 'refused'>;
   /** Lets what is being evaluated end first. */
   close(): Promise<void>;
 }
@@ -52,7 +60,7 @@ export async function startLivePolicy(
   options: LivePolicyOptions,
 ): Promise<LivePolicy> {
   const refused = new Map<string, RefusedChange>();
-  const watches: PathWatch[] = [];
+  const watches = new Map<string, PathWatch>();
   /** One change after the other. */
   let last: Promise<void> = Promise.resolve();
   let closed = false;
@@ -81,7 +89,8 @@ export async function startLivePolicy(
   for (const [index, member] of members.entries()) {
     // An engine that reads nothing here has nothing that could change here.
     if (member.prepared.kind === 'none') continue;
-    watches.push(
+    watches.set(
+      member.config.name,
       watchPath(states[index] ?? '', {
         path: member.config.path,
         onChange: () => enqueue(() => replace(member.config)),
@@ -95,16 +104,29 @@ export async function startLivePolicy(
     active: () => active,
     refused: () => refused,
     async look() {
-      await Promise.all(watches.map((watch) => watch.look()));
+      await Promise.all([...watches.values()].map((watch) => watch.look()));
+    },
+    async reload(name) {
+      const former = memberOf(name);
+      const known = refused.get(name);
+      await watches.get(name)?.look();
+      const isUntouched = refused.get(name) === known && memberOf(name) === former;
+      if (isUntouched && known !== undefined && former !== undefined) await enqueue(() => replace(former.config));
+      if (refused.has(name)) return 'refused';
+      return memberOf(name) === former ? 'unchanged' : 'loaded';
     },
     async close() {
       closed = true;
-      for (const watch of watches) watch.close();
+      for (const watch of watches.values()) watch.close();
       await last;
       await toolchain.close();
       await active.close();
     },
   };
+
+  function memberOf(name: string): PolicyMember | undefined {
+    return active.members.find(({ config }) => config.name === name);
+  }
 
   function enqueue(change: () => Promise<void>): Promise<void> {
     last = last.then(change);

@@ -1,14 +1,10 @@
 /** The command line: one file per command under `cli/`. Exit codes: 0, 1 for a finding, 2 for a wrong call or config. */
-import { readFileSync } from 'node:fs';
-
 import { Command, CommanderError } from 'commander';
 
 import type { CliDeps } from './cli/config-options.ts';
 import { environment } from './config/environment.ts';
 import { CallError, ConfigError, PolicyError } from './errors.ts';
-
-/** The same place seen from `src/` and from `dist/`. */
-const packageFile = new URL('../package.json', import.meta.url);
+import { readVersion } from './version.ts';
 
 type Register = (program: Command, deps: CliDeps) => void;
 
@@ -74,9 +70,4 @@ function report(error: unknown): number {
   }
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return 2;
-}
-
-function readVersion(): string {
-  const read: unknown = JSON.parse(readFileSync(packageFile, 'utf8'));
-  return typeof read === 'object' && read !== null && 'version' in read ? String(read.version) : 'unknown';
 }

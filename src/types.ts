@@ -472,11 +472,23 @@ export interface OpaConfig {
   readonly reads: readonly string[] | undefined;
 }
 
+/** Who may use the admin listener. */
+export interface AdminToken {
+  /** Stands in the log for whoever acts with it. */
+  readonly name: string;
+  /** Of the token itself, which is kept nowhere. */
+  readonly sha256: Buffer;
+  /** Where it came from, for `--print-config`. */
+  readonly source: { readonly member: 'token_env' | 'token_file'; readonly value: string };
+}
+
 /** The whole configuration, checked and converted: durations in ms, sizes in bytes, keys as KeyObjects. */
 export interface Config {
   readonly listen: {
     readonly data: Address;
     readonly ops: Address;
+    /** Bound only where `admin.tokens` has any; an address of the loopback. */
+    readonly admin: Address;
     /** Names allowed in `Host` beside addresses and `localhost`, where anonymous is configured. */
     readonly hosts: readonly string[];
     /** Absent: the data listener speaks plain HTTP. */
@@ -520,5 +532,11 @@ export interface Config {
     readonly inFlight: number;
   };
   readonly audit: { readonly stdout: boolean };
+  readonly admin: {
+    /** None: there is no admin listener. */
+    readonly tokens: readonly AdminToken[];
+    /** Past decisions that can be explained. */
+    readonly keepDecisions: number;
+  };
   readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent' };
 }

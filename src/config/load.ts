@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 import type { Config, JwtConfig } from '../types.ts';
+import { loadAdminTokens } from './admin.ts';
 import { describeIssue, describeUnknown, type Fault, formatFaults, type Path, type Place } from './faults.ts';
 import { type JwtMembers, jwtKeySchema } from './identity-schema.ts';
 import { isSameKey, loadKey } from './keys.ts';
@@ -105,10 +106,20 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const timeouts = check('timeouts', shape.timeouts);
   const limits = check('limits', shape.limits);
   const audit = check('audit', shape.audit);
+  const admin = check('admin', shape.admin);
   const log = check('log', shape.log);
 
   const policies = policy && policiesOf(policy, sources, merged, report);
   const keys = loadKeys(sources, merged, report);
+  const { env, cwd, readFile } = sources;
+  const tokens = loadAdminTokens({
+    env,
+    cwd,
+    readFile,
+    tree: layers.tree,
+    directory: (path) => directoryOf(sources, merged, path),
+    report,
+  });
   const listenTls = loadTlsOf(['listen', 'tls'], listenTlsFiles);
   const upstreamTls = loadTlsOf(['upstream', 'tls'], upstreamTlsFiles);
   if (
@@ -135,7 +146,12 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     if (isSameAddress(data, ops)) {
       report(['listen', 'ops'], 'is the same address as listen.data; give each its own port');
     }
-    if (base !== undefined && [data, ops].some((listener) => isSameAddress(addressOf(base.url), listener))) {
+    const admins = tokens.length === 0 ? [] : [listen.admin];
+    for (const address of admins) {
+      if ([data, ops].some((other) => isSameAddress(address, other)))
+        report(['listen', 'admin'], 'is the address of another listener; give each its own port');
+    }
+    if (base !== undefined && [data, ops, ...admins].some((listener) => isSameAddress(addressOf(base.url), listener))) {
       const advice = 'the upstream is an address of the sidecar itself; name the one where Ollama answers';
       faults.push({ place: base.place, path: ['upstream', 'base_url'], text: advice });
     }
@@ -145,7 +161,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     report(['upstream', 'tls'], 'needs an upstream whose URL begins with https://');
   }
 
-  if (!(listen && base && cors && prefixes && policies && identity && timeouts && limits && audit && log))
+  if (!(listen && base && cors && prefixes && policies && identity && timeouts && limits && audit && admin && log))
     return undefined;
   const jwt = identity.jwt.flatMap((entry, index) => {
     const key = keys[index];
@@ -162,6 +178,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     timeouts,
     limits,
     audit,
+    admin: { ...admin, tokens },
     log,
   };
 }

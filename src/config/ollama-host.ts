@@ -60,7 +60,8 @@ function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }
 
-function isLoopback(host: string): boolean {
+/** Reached by this machine alone. */
+export function isLoopback(host: string): boolean {
   return isLoopbackName(host) || /^127(\.\d+){3}$/.test(host);
 }
 

@@ -1,5 +1,6 @@
 import { Document, isMap, Scalar } from 'yaml';
 import type {
+  AdminToken,
   ClientCertificateConfig,
   Config,
   JwtConfig,
@@ -20,6 +21,7 @@ export function printConfig(config: Config): string {
     listen: {
       data: printAddress(listen.data),
       ops: printAddress(listen.ops),
+      admin: printAddress(listen.admin),
       hosts: listen.hosts,
       ...(listen.tls && { tls: printListenTls(listen.tls) }),
     },
@@ -54,6 +56,7 @@ export function printConfig(config: Config): string {
       in_flight: limits.inFlight,
     },
     audit: { stdout: config.audit.stdout },
+    admin: { tokens: config.admin.tokens.map(printAdminToken), keep_decisions: config.admin.keepDecisions },
     log: { level: config.log.level },
   });
   for (const section of ['listen', 'upstream'] as const) {
@@ -125,6 +128,10 @@ function printOpa({
     circuit_breaker: { failures: circuitBreaker.failures, reset: printDuration(circuitBreaker.reset) },
     ...(reads && { reads }),
   };
+}
+
+function printAdminToken({ name, source }: AdminToken): Record<string, unknown> {
+  return { name: quoted(name), [source.member]: source.value };
 }
 
 function printKey(entry: JwtConfig): Record<string, unknown> {

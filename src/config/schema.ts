@@ -3,8 +3,10 @@
  * gives the spelling and the units of `Config`. `docs/schemas/config.json` is made from here.
  */
 import { z } from 'zod';
+import { admin } from './admin-schema.ts';
 import { address, duration, parsed, size } from './fields.ts';
 import { identity } from './identity-schema.ts';
+import { isLoopback } from './ollama-host.ts';
 import { parseOrigin } from './origin.ts';
 import { policy } from './policy-schema.ts';
 import { listenTls, upstreamTls } from './tls-schema.ts';
@@ -17,6 +19,13 @@ const listen = z
   .strictObject({
     data: address().prefault('0.0.0.0:8080').describe('Where the proxied APIs are served.'),
     ops: address().prefault('0.0.0.0:9464').describe('Where /metrics, /healthz and /readyz are served.'),
+    admin: address()
+      .refine(({ host }) => isLoopback(host), {
+        error:
+          'must be 127.0.0.1, [::1] or localhost: it speaks plain HTTP; from elsewhere use kubectl or ssh to forward it',
+      })
+      .prefault('127.0.0.1:9191')
+      .describe('Where the admin API is served, if admin has a token.'),
     hosts: z
       .array(
         z.string().refine(isHostName, { error: 'must be a host name or an address, without a port' }).toLowerCase(),
@@ -116,6 +125,7 @@ export const configSchema = z.strictObject({
   timeouts,
   limits,
   audit,
+  admin,
   log,
 });
 

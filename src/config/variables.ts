@@ -3,6 +3,7 @@ import { describeUnknown, type Path } from './faults.ts';
 import { allPaths, memberAt, nearest, takesText } from './members.ts';
 
 const prefix = 'OPALLAMA_';
+export const adminTokenVariable = 'OPALLAMA_ADMIN_TOKEN';
 
 /** A variable that is meant for the sidecar: a value for a member, or why it can't be one. */
 export type Variable =
@@ -29,7 +30,8 @@ function depth(variable: Variable): number {
 }
 
 function isOurs(name: string, text: string, secrets: ReadonlySet<string>): boolean {
-  if (!name.startsWith(prefix) || secrets.has(name)) return false;
+  // The commands that ask a running sidecar take their token from it.
+  if (!name.startsWith(prefix) || secrets.has(name) || name === adminTokenVariable) return false;
   // Kubernetes writes these for a Service named "opallama" into every container of its namespace. A bare OPALLAMA_PORT
   // is its own only where it looks like it: a number there was written by a person, who must not be ignored in silence.
   if (name === 'OPALLAMA_PORT') return !/^(tcp|udp|sctp):\/\//i.test(text);

@@ -26,6 +26,8 @@ export interface Metrics {
   policyReloaded(result: 'success' | 'failure'): void;
   /** @param reason of a fixed set */
   handshakeFailed(reason: string): void;
+  /** @param endpoint of the table of endpoints, or `other` */
+  adminAnswered(endpoint: string, status: number): void;
   tlsReloaded(connection: 'listener' | 'upstream', result: 'success' | 'failure'): void;
 }
 
@@ -119,6 +121,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ['reason'],
     registers,
   });
+  const adminRequests = new Counter({
+    name: 'opallama_admin_requests_total',
+    help: 'Requests to the admin listener; endpoint is other where the caller is not known.',
+    labelNames: ['endpoint', 'status'],
+    registers,
+  });
   new Gauge({
     name: 'opallama_policy_loaded_revision_info',
     help: '1 for the revision that decides.',
@@ -164,6 +172,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     auditFailed: () => auditFailures.inc(),
     policyReloaded: (result) => reloads.inc({ result }),
     tlsReloaded: (connection, result) => tlsReloads.inc({ connection, result }),
+    adminAnswered: (endpoint, status) => adminRequests.inc({ endpoint, status }),
     handshakeFailed: (reason) => handshakeFailures.inc({ reason }),
     observe(event, measures) {
       requests.inc({

@@ -7,6 +7,7 @@ test('without anything but who may enter, every default of the design stands', (
   assert.deepEqual(config.listen, {
     data: { host: '0.0.0.0', port: 8080 },
     ops: { host: '0.0.0.0', port: 9464 },
+    admin: { host: '127.0.0.1', port: 9191 },
     hosts: [],
     tls: undefined,
   });

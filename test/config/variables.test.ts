@@ -14,7 +14,7 @@ test('an unknown variable is a fault that names the member that may be meant', (
   const faults = faultsOf({ yaml: guests, env });
   assert.deepEqual(faults, [
     'OPALLAMA_: no member of the configuration has this name, and no secret_env refers to it',
-    'OPALLAMA_ADMIN__TOKEN: no member of the configuration has this name, and no secret_env refers to it',
+    'OPALLAMA_ADMIN__TOKEN: unknown member; did you mean OPALLAMA_ADMIN__TOKENS?',
     'OPALLAMA_JWT_SECRET: no member of the configuration has this name, and no secret_env refers to it',
     'OPALLAMA_LISTEN_DATA: unknown member; did you mean OPALLAMA_LISTEN__DATA?',
     'OPALLAMA_LOG__COLOUR: unknown member; known in log: level',

@@ -10,6 +10,7 @@ import { environment } from '../../src/config/environment.ts';
 import { allPaths, memberAt } from '../../src/config/members.ts';
 import { engineNames } from '../../src/decision/engines/table.ts';
 import { errorTable } from '../../src/errors.ts';
+import { endpoints } from '../../src/http/admin/endpoints.ts';
 import { routes } from '../../src/input/routes.ts';
 import { commands } from '../../src/main.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
@@ -44,12 +45,12 @@ test('the README lists every metric with its type, and no other', async () => {
 
 test('the README names the default addresses of the listeners', () => {
   const rows = tableRows(readme, 'Ports').map(([listener, address]) => `${listener} ${codes(address)}`);
-  const listeners = ['data', 'ops'].map((name) => `${name} ${memberAt(['listen', name])?.default}`);
+  const listeners = ['data', 'ops', 'admin'].map((name) => `${name} ${memberAt(['listen', name])?.default}`);
   assert.deepEqual(rows, listeners);
 });
 
 const configuration = readPaper('docs/configuration.md');
-const sections = ['Listeners', 'Upstream', 'Policy', 'Identity', 'Timeouts', 'Limits', 'Record'];
+const sections = ['Listeners', 'Upstream', 'Policy', 'Identity', 'Timeouts', 'Limits', 'Record', 'Administration'];
 const documented = new Map(
   sections.flatMap((section) =>
     tableRows(configuration, section).map(([member, value]) => [codes(member)[0] ?? '', value ?? ''] as const),
@@ -122,6 +123,14 @@ test('docs/cli.md names every option of the commands that it describes, and no o
     const own = (names: readonly string[]) => names.filter((each) => !common.includes(each)).sort();
     assert.deepEqual(own([...documentedIn(name), ...asks]), own(flags), name);
   }
+});
+
+test('docs/admin.md lists every endpoint with the members of its body, and no other', () => {
+  const rows = tableRows(readPaper('docs/admin.md'), 'Endpoints').map(([method, path, body]) =>
+    [codes(method), codes(path), codes(body)].flat().join(' '),
+  );
+  const table = endpoints.map(({ method, path, members: body }) => [method, path, ...body].join(' '));
+  assert.deepEqual(rows, table);
 });
 
 /** The members of an interface in `types.ts`: types are gone at run time, so they are read from the source. */

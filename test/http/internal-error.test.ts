@@ -14,7 +14,12 @@ import { createUpstream } from '../../src/upstream/proxy.ts';
 import { createVia } from '../../src/upstream/via.ts';
 
 const config: Config = {
-  listen: { data: { host: '127.0.0.1', port: 0 }, ops: { host: '127.0.0.1', port: 0 }, hosts: [] },
+  listen: {
+    data: { host: '127.0.0.1', port: 0 },
+    ops: { host: '127.0.0.1', port: 0 },
+    admin: { host: '127.0.0.1', port: 0 },
+    hosts: [],
+  },
   upstream: { baseUrl: new URL('http://127.0.0.1:9') },
   cors: { origins: [] },
   prefixes: [],
@@ -30,6 +35,7 @@ const config: Config = {
   timeouts: { connect: 100, firstByte: 100, idle: 100, total: 0, headers: 1000, body: 1000 },
   limits: { body: 1000, bodiesTotal: 10_000, blob: 1000, headers: 16_384, inFlight: 10 },
   audit: { stdout: false },
+  admin: { tokens: [], keepDecisions: 0 },
   log: { level: 'silent' },
 };
 

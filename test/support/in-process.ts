@@ -1,5 +1,5 @@
 /** The sidecar inside the test's own process: real sockets on free ports, audit events gathered in a list. */
-import { createSecretKey } from 'node:crypto';
+import { createHash, createSecretKey } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { type App, startApp } from '../../src/app.ts';
 import type { RecordObserver } from '../../src/audit/record.ts';
 import { mintToken, type TokenClaims } from '../../src/cli/token.ts';
-import { createLogger } from '../../src/telemetry/log.ts';
+import { createLogger, type Logger } from '../../src/telemetry/log.ts';
 import type { AuditEvent, Config, JwtConfig } from '../../src/types.ts';
 import { policyConfig } from './policy-config.ts';
 
@@ -30,6 +30,8 @@ export interface TestSidecar {
   readonly port: number;
   readonly url: string;
   readonly opsUrl: string;
+  /** Empty where no token is configured. */
+  readonly adminUrl: string;
   /** Every event so far. */
   readonly events: readonly AuditEvent[];
   token(claims?: Partial<TokenClaims>): string;
@@ -60,6 +62,10 @@ export interface TestSidecarOptions {
   /** Is told of each request that has ended. */
   readonly observe?: RecordObserver;
   readonly tls?: Config['listen']['tls'];
+  /** Tokens of the admin listener by name; none by default, and then there is no such listener. */
+  readonly adminTokens?: Readonly<Record<string, string>>;
+  /** Where the log goes; nowhere by default. */
+  readonly log?: Logger;
   readonly upstreamTls?: Config['upstream']['tls'];
 }
 
@@ -70,7 +76,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
   );
   const free = { host: '127.0.0.1', port: 0 };
   const config: Config = {
-    listen: { data: free, ops: free, hosts: [], tls: options.tls },
+    listen: { data: free, ops: free, admin: free, hosts: [], tls: options.tls },
     upstream: { baseUrl: new URL(options.upstream), tls: options.upstreamTls },
     cors: { origins: options.origins ?? [] },
     prefixes: ['/api/v1/ollama', '/ollama'],
@@ -88,10 +94,18 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     timeouts: { connect: 1000, firstByte: 5000, idle: 5000, total: 0, headers: 5000, body: 5000, ...options.timeouts },
     limits: { body: 1 << 20, bodiesTotal: 4 << 20, blob: 8 << 20, headers: 16 << 10, inFlight: 100, ...options.limits },
     audit: { stdout: false },
+    admin: {
+      keepDecisions: 100,
+      tokens: Object.entries(options.adminTokens ?? {}).map(([name, token]) => ({
+        name,
+        sha256: createHash('sha256').update(token).digest(),
+        source: { member: 'token_env' as const, value: 'TEST' },
+      })),
+    },
     log: { level: 'silent' },
   };
   const app = await startApp(config, {
-    log: createLogger('silent'),
+    log: options.log ?? createLogger('silent'),
     observers: [(event) => events.push(event), ...(options.observe ? [options.observe] : [])],
     searchPath: undefined,
   });
@@ -101,6 +115,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     port: app.data.port,
     url: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${app.data.port}`,
     opsUrl,
+    adminUrl: app.admin === undefined ? '' : `http://127.0.0.1:${app.admin.port}`,
     events,
     token: (claims) => mintToken(key, { subject: 'alice', roles: ['developer'], expiresInS: 60, ...claims }),
     async waitForEvents(count) {

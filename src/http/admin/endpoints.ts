@@ -1,0 +1,66 @@
+/** The admin API in one table; docs/admin.md shows it. */
+import { RequestError } from '../../errors.ts';
+import type { Administration } from './contract.ts';
+import type { Members } from './read-members.ts';
+
+export interface Call {
+  /** The part of the path that `{name}` stands for; empty where there is none. */
+  readonly name: string;
+  readonly body: Members;
+}
+
+export interface Endpoint {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** Leaves a line in the log that says who did it. */
+  readonly changes: boolean;
+  /** Of the body, all of which may be left out; anything else is refused. */
+  readonly members: readonly string[];
+  run(administration: Administration, call: Call): unknown;
+}
+
+function read(path: string, run: Endpoint['run']): Endpoint {
+  return { method: 'GET', path, changes: false, members: [], run };
+}
+
+export const endpoints: readonly Endpoint[] = [
+  read('/v1/status', (administration) => administration.status()),
+  read('/v1/policies', (administration) => ({ policies: administration.policies() })),
+  {
+    method: 'POST',
+    path: '/v1/policies/{name}/reload',
+    changes: true,
+    members: [],
+    run: (administration, { name }) => administration.reload(name),
+  },
+];
+
+/**
+ * @param path of the request's target, without its query
+ * @throws RequestError `unknown_route`, `method_not_allowed`
+ */
+export function findEndpoint(method: string, path: string): { readonly endpoint: Endpoint; readonly name: string } {
+  const parts = path.split('/');
+  const fitting = endpoints.flatMap((endpoint) => {
+    const name = matchPath(endpoint.path.split('/'), parts);
+    return name === undefined ? [] : [{ endpoint, name }];
+  });
+  if (fitting.length === 0) throw new RequestError('unknown_route', 'There is no such endpoint; see docs/admin.md.');
+  const found = fitting.find(({ endpoint }) => endpoint.method === method);
+  if (found !== undefined) return found;
+  const allow = fitting.map(({ endpoint }) => endpoint.method).join(', ');
+  throw new RequestError('method_not_allowed', undefined, { headers: { allow } });
+}
+
+/** @returns what stands for `{name}`, empty where nothing does; undefined where the path is another one */
+function matchPath(template: readonly string[], parts: readonly string[]): string | undefined {
+  if (template.length !== parts.length) return undefined;
+  let name = '';
+  for (const [at, part] of template.entries()) {
+    const given = parts[at] ?? '';
+    // As names of policies are written in the configuration.
+    if (part === '{name}' && /^[a-z][a-z0-9_-]{0,31}$/.test(given)) name = given;
+    else if (part !== given) return undefined;
+  }
+  return name;
+}
