@@ -45,8 +45,9 @@ export function listPolicies(policy: Section, sources: PolicySources): readonly 
 function complete(entry: Entry, at: Path, sources: PolicySources): PolicyConfig {
   const { opa, ...rest } = entry;
   const policy = { ...rest, path: resolve(sources.directory([...at, 'path']), entry.path) };
-  if (policy.engine !== 'opa') return policy;
   const section = [...at, 'opa'];
+  // Where it is written it is read, whatever decides: `opallama bench` asks every engine that is described.
+  if (policy.engine !== 'opa' && valueAt(sources.tree, section) === undefined) return policy;
   const loaded = loadOpa(valueAt(sources.tree, section), opa, policy.deadline, {
     ...sources,
     directory: (member) => sources.directory([...section, ...member]),

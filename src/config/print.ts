@@ -90,7 +90,7 @@ function printPolicy(policy: PolicyConfig): Record<string, unknown> {
     memory: printSize(policy.memory),
     workers: policy.workers,
     schema: policy.schema ?? 'warn',
-    ...(policy.engine === 'opa' && policy.opa && { opa: printOpa(policy.opa) }),
+    ...(policy.opa && { opa: printOpa(policy.opa) }),
   };
 }
 

@@ -20,6 +20,12 @@ test('a decision has until the deadline of the policy, unless its own time is gi
   assert.equal(timeoutOf(', opa: { timeout: 100ms }'), 100);
 });
 
+test('an OPA that is described is known beside another engine too, for the bench', () => {
+  const described = load({ yaml: `${guests}policy: { opa: { url: 'unix:/run/opa.sock' } }\n` }).policies[0];
+  assert.deepEqual([described?.engine, described?.opa?.socket], ['wasm', '/run/opa.sock']);
+  assert.equal(load({ yaml: guests }).policies[0]?.opa, undefined);
+});
+
 test('a Unix socket is named by its absolute path', () => {
   for (const url of ['unix:///run/opa.sock', 'unix:/run/opa.sock']) {
     assert.equal(load({ yaml: opa(`{ url: '${url}' }`) }).policies[0]?.opa?.socket, '/run/opa.sock');
