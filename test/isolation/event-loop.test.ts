@@ -95,7 +95,15 @@ async function attack(t: TestContext, policyConfig: Partial<PolicyConfig>): Prom
   t.after(() => sidecar.close());
   // Longer than a thread takes: each round waits for the successor, for two at once would leave nobody to answer.
   const loadMs = performance.now() - began;
-  assert.equal((await ask(sidecar, 'good')).status, 200);
+  const askGood = async (): Promise<void> => {
+    const { status, text } = await ask(sidecar, 'good');
+    assert.equal(status, 200, text);
+  };
+  // The first requests of a process compile its code.
+  for (let warm = 0; warm < 100; warm += 1) await askGood();
+  const calm = await watchLoop(async () => {
+    for (const until = performance.now() + deadlineMs * 3; performance.now() < until; await sleep(20)) await askGood();
+  });
 
   const late: number[] = [];
   const delays: Histogram[] = [];
@@ -105,8 +113,8 @@ async function attack(t: TestContext, policyConfig: Partial<PolicyConfig>): Prom
       await watchLoop(async () => {
         const bad = ask(sidecar, 'bad');
         for (let good = 0; good < 10; good += 1) {
-          const answer = await ask(sidecar, 'good');
-          assert.equal(answer.status, 200, answer.text);
+          await askGood();
+          await sleep(20);
         }
         const { status, text, tookMs } = await bad;
         assert.equal(status, 503);
@@ -121,12 +129,13 @@ async function attack(t: TestContext, policyConfig: Partial<PolicyConfig>): Prom
   assert.match(await sidecar.metrics(), new RegExp(counted));
   t.diagnostic(
     `${t.name}: denied ${late.map((each) => each.toFixed(0)).join(', ')} ms after the deadline; event loop delay p99 ` +
-      `${ms(idle)} ms idle, ${ms(loading)} ms while the policy was loaded, ${delays.map(ms).join(', ')} ms under attack`,
+      `${ms(idle)} ms idle, ${ms(loading)} ms while the policy was loaded, ${ms(calm)} ms with requests that are not stuck, ` +
+      `${delays.map(ms).join(', ')} ms with one that is`,
   );
   // What a policy holds up it holds up each time; what else the machine does, it does at times.
-  const allowed = mostDelayMs + p99(idle);
-  assert.ok(p99(loading) < allowed, `while it was loaded: ${ms(loading)} ms, idle ${ms(idle)} ms`);
-  assert.ok(Math.min(...delays.map(p99)) < allowed, `under attack: ${delays.map(ms).join()} ms, idle ${ms(idle)} ms`);
+  const allowed = mostDelayMs + Math.max(p99(idle), p99(calm));
+  assert.ok(p99(loading) < allowed, `while it was loaded: ${ms(loading)} ms`);
+  assert.ok(Math.min(...delays.map(p99)) < allowed, `with one that is stuck: ${delays.map(ms).join()} ms`);
   assert.ok(Math.min(...late) > -5, 'never before the deadline');
   assert.ok(Math.min(...late) < mostLateMs, `${late.join(', ')} ms after the deadline`);
 }
