@@ -4,8 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { readPolicySource } from '../../src/policy/source.ts';
-import { noModule, startToolchain } from '../policy/toolchain-fixture.ts';
+import { noModule } from '../policy/toolchain-fixture.ts';
 import { commandsOf } from '../support/commands-of.ts';
 import { opallama, root } from './command.ts';
 
@@ -13,14 +12,11 @@ const skip = noModule;
 const home = mkdtempSync(join(tmpdir(), 'opallama-init-'));
 after(() => rmSync(home, { recursive: true }));
 
-const toolchain = startToolchain({ after });
-const schema: unknown = JSON.parse(readFileSync(join(root, 'policies/schemas/input.json'), 'utf8'));
-
 const names = readdirSync(join(root, 'templates'));
 assert.deepEqual(names.toSorted(), ['allow-list', 'data-class', 'hours', 'roles', 'tools']);
 
 for (const name of names) {
-  test(`the template ${name} is formatted and type-checked, and every command of its README does what it says`, {
+  test(`the template ${name} is formatted, and every command of its README does what it says`, {
     skip,
   }, async () => {
     const directory = `of-${name}`;
@@ -28,8 +24,6 @@ for (const name of names) {
     assert.equal(written.code, 0, written.stderr);
     assert.match(written.stdout, new RegExp(`wrote ${directory}/data\\.json`));
     assert.equal((await opallama(['fmt', '--check', directory], { cwd: home })).code, 0);
-    const { modules, data } = await readPolicySource(join(home, directory));
-    assert.deepEqual((await toolchain.check({ modules, data, schemas: { named: { input: schema } } })).faults, []);
 
     const readme = readFileSync(join(home, directory, 'README.md'), 'utf8');
     const commands = commandsOf(readme);
@@ -38,6 +32,7 @@ for (const name of names) {
       assert.equal(command, 'opallama');
       const { code, stdout, stderr } = await opallama(args, { cwd: home });
       assert.equal(code, 0, `${args.join(' ')}\n${stdout}\n${stderr}`);
+      if (args[0] === 'check') assert.match(stdout, /Nothing found/);
     }
     const codes = readFileSync(join(home, directory, 'ollama/authz.rego'), 'utf8').matchAll(/^# {3}code: (\w+)$/gm);
     for (const [, code = ''] of codes) {

@@ -24,6 +24,7 @@ allow if {
 
 # METADATA
 # title: The operation is not listed
+# description: What no list of data.json names is denied.
 # custom:
 #   code: operation_not_listed
 #   remediation: Add the operation to without_model or with_model in data.json.
@@ -34,6 +35,7 @@ deny contains {"code": "operation_not_listed", "message": message} if {
 
 # METADATA
 # title: A model is not listed
+# description: Each model that the request names must be matched by the list.
 # custom:
 #   code: model_not_listed
 #   remediation: Add the model, or a glob that matches it, to models in data.json.
@@ -45,6 +47,7 @@ deny contains {"code": "model_not_listed", "message": message} if {
 
 # METADATA
 # title: A model runs in the cloud
+# description: What it is asked would leave the machine.
 # custom:
 #   code: cloud_model
 #   remediation: Use a model that runs here.

@@ -14,6 +14,7 @@ import data.opallama.lib.models
 # METADATA
 # scope: document
 # title: Allow models that the class of the data may be shown to
+# description: Models in the cloud only where the class may leave the machine.
 default allow := false
 
 allow if input.operation in data.data_class.without_prompt
@@ -34,6 +35,7 @@ allow if {
 
 # METADATA
 # title: The operation is not listed
+# description: What no list of data.json names is denied.
 # custom:
 #   code: operation_not_listed
 #   remediation: Add the operation to "without_prompt" or "with_prompt" in data.json.
@@ -44,6 +46,7 @@ deny contains {"code": "operation_not_listed", "message": message} if {
 
 # METADATA
 # title: The caller is not cleared for the class
+# description: The claim data_classes of the token does not list it.
 # custom:
 #   code: class_not_cleared
 #   remediation: Add the class to the claim data_classes of the caller's token, or label the request with another one.
@@ -55,6 +58,7 @@ deny contains {"code": "class_not_cleared", "message": message} if {
 
 # METADATA
 # title: The model may not see the class
+# description: Neither the models of the class nor those of the cloud, where it may leave, hold it.
 # custom:
 #   code: model_not_for_class
 #   remediation: Choose a model that data.json lists for the class.

@@ -13,6 +13,7 @@ import data.opallama.lib.roles
 # METADATA
 # scope: document
 # title: Allow within hours
+# description: Or at any time, to roles that are exempt.
 default allow := false
 
 allow if input.operation in data.hours.always
@@ -31,6 +32,7 @@ allow if {
 
 # METADATA
 # title: Outside of the hours
+# description: None of the windows holds the time of the request.
 # custom:
 #   code: outside_hours
 #   remediation: Come back within the windows of data.json, or ask with a role that is exempt.
@@ -42,6 +44,7 @@ deny contains {"code": "outside_hours", "message": "Models may not be used at th
 
 # METADATA
 # title: The operation is not listed
+# description: What no list of data.json names is denied.
 # custom:
 #   code: operation_not_listed
 #   remediation: Add the operation to "always" or "within" in data.json.

@@ -28,6 +28,7 @@ allow if {
 
 # METADATA
 # title: No role is known
+# description: A role that data.json does not define grants nothing.
 # custom:
 #   code: no_role
 #   remediation: Put a role of data.json into the token's roles claim.
@@ -35,6 +36,7 @@ deny contains {"code": "no_role", "message": "The caller has no role that is def
 
 # METADATA
 # title: No role grants the operation
+# description: Neither the caller's roles nor those that they include have it.
 # custom:
 #   code: operation_not_granted
 #   remediation: Add the operation to one of the caller's roles in data.json.
@@ -48,6 +50,7 @@ deny contains {"code": "operation_not_granted", "message": message} if {
 
 # METADATA
 # title: No role that grants the operation grants the models
+# description: Operation and models must be granted by the same role.
 # custom:
 #   code: model_not_granted
 #   remediation: Add the model to "models" of a role of the caller's that has the operation.

@@ -26,6 +26,7 @@ allow if {
 
 # METADATA
 # title: The operation is not listed
+# description: What no list of data.json names is denied.
 # custom:
 #   code: operation_not_listed
 #   remediation: Add the operation to "without_prompt" or "with_prompt" in data.json.
@@ -36,6 +37,7 @@ deny contains {"code": "operation_not_listed", "message": message} if {
 
 # METADATA
 # title: A tool is not permitted
+# description: One tool that is not permitted denies the request.
 # custom:
 #   code: tool_not_permitted
 #   remediation: Permit the tool to one of the caller's roles in data.json, or send the request without it.
@@ -47,6 +49,7 @@ deny contains {"code": "tool_not_permitted", "message": message} if {
 
 # METADATA
 # title: A tool of the server's own
+# description: Ollama would run it, and ask the network for it.
 # custom:
 #   code: server_tool
 #   remediation: Leave out tools such as web_search, which Ollama itself runs.
