@@ -33,6 +33,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     .version(readVersion())
     .showHelpAfterError()
     .exitOverride();
+  // A reader such as head may have read enough; what the command found out still stands in its exit code.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   const deps = { environment: environment(), write: (text: string) => void process.stdout.write(text) };
   const named = commands.get(argv[2] ?? '');
   for (const load of named === undefined ? commands.values() : [named]) (await load())(program, deps);
