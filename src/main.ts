@@ -20,6 +20,7 @@ export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['eval', async () => (await import('./cli/eval.ts')).registerEval],
   ['explain', async () => (await import('./cli/explain.ts')).registerExplain],
   ['diff', async () => (await import('./cli/diff.ts')).registerDiff],
+  ['replay', async () => (await import('./cli/replay.ts')).registerReplay],
   ['init', async () => (await import('./cli/init.ts')).registerInit],
   ['schema', async () => (await import('./cli/schema.ts')).registerSchema],
   ['token', async () => (await import('./cli/token.ts')).registerToken],

@@ -184,14 +184,15 @@ export function createRecorder(options: RecorderOptions): Recorder {
   };
 }
 
-interface RecordedReasons {
+export interface RecordedReasons {
   readonly codes: readonly string[];
   readonly label: string;
 }
 
 const noReasons: RecordedReasons = { codes: [], label: '' };
 
-function recordReasons(
+/** Of a policy that reads content no code is recorded that it could have made of it. */
+export function recordReasons(
   { reasons }: Decision,
   { codes: declared, readsContent }: Pick<DecidingPolicy, 'codes' | 'readsContent'>,
 ): RecordedReasons {

@@ -60,15 +60,18 @@ export async function comparePolicies(before: Judge, after: Judge, inputs: reado
 }
 
 /**
- * What was left out of the record, or was not even built because the policy of that time did not read it. A prompt without
- * any text is none that anybody sent.
+ * What was left out of the record, or was not even built because the policy of that time did not read it: content, of which
+ * a prompt has something even where it is empty, and the role of a caller that has several.
  */
-function findLost({ input, erased }: GivenInput, reads: readonly InputNeeds[]): readonly string[] {
+export function findLost({ input, erased }: GivenInput, reads: readonly InputNeeds[]): readonly string[] {
   const isRead = (member: string): boolean => reads.some(({ all, members }) => all || members.has(member));
-  const isPrompt = input.message_count !== undefined && input.message_count > 0;
   const hasContent = contentMembers.some((member) => input[member] !== undefined);
-  const notBuilt = isPrompt && !hasContent ? contentMembers : [];
-  return [...new Set([...erased, ...notBuilt])].filter(isRead).sort();
+  const notBuilt: readonly string[] = input.message_count !== undefined && !hasContent ? contentMembers : [];
+  // Inputs by hand may lack anything.
+  const roles: unknown = Reflect.get(Object(input.principal), 'roles');
+  const severalRoles = Array.isArray(roles) && new Set(roles).size > 1;
+  const noRole = severalRoles && input.agent_role === undefined ? ['agent_role'] : [];
+  return [...new Set([...erased, ...notBuilt, ...noRole])].filter(isRead).sort();
 }
 
 /** The order of a set's elements means nothing. */
@@ -92,7 +95,7 @@ function toldOf(decision: Decision): Told {
 }
 
 /** Inputs by hand may lack anything. */
-function describe(input: Partial<PolicyInput>): { readonly who: string; readonly asks: string } {
+export function describe(input: Partial<PolicyInput>): { readonly who: string; readonly asks: string } {
   const { principal, operation, model } = input;
   const roles = Array.isArray(principal?.roles) ? ` (${principal.roles.join(', ')})` : '';
   return {

@@ -42,12 +42,19 @@ function toInput(place: string, value: unknown): readonly GivenInput[] {
   const isAudit = value['event'] === 'audit';
   const document = isAudit ? value['input'] : value;
   if (isAudit && document === undefined) return [];
-  if (!isDocument(document)) throw new CallError(`${place}: "input" must be a JSON object.`);
+  const given = toAuditInput(place, document);
+  if (given === undefined) throw new CallError(`${place}: "input" must be a JSON object.`);
+  return [given];
+}
+
+/** @returns undefined where it is no document */
+export function toAuditInput(place: string, document: unknown): GivenInput | undefined {
+  if (!isDocument(document)) return undefined;
   const { erased } = Object.assign<{ erased?: unknown }, object>({}, document);
   const names = Array.isArray(erased) ? erased.map(String) : [];
-  if (names.length === 0) return [{ place, input: document, erased: [] }];
+  if (names.length === 0) return { place, input: document, erased: [] };
   const { erased: _erased, ...rest } = Object.assign<{ erased?: unknown }, PolicyInput>({}, document);
-  return [{ place, input: rest, erased: names }];
+  return { place, input: rest, erased: names };
 }
 
 /**

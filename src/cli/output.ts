@@ -46,3 +46,8 @@ export function table(rows: readonly (readonly string[])[], align: readonly ('le
     .map((line) => `${line}\n`)
     .join('');
 }
+
+/** What callers chose, such as ids and names of models, may hold what a terminal takes for commands. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
+}

@@ -118,7 +118,7 @@ test('docs/cli.md names every option of the commands that it describes, and no o
     const register = await commands.get(name)?.();
     register?.(program, { environment: environment(), write: () => {} });
     const flags = program.commands.flatMap(({ options }) => options.map(({ long }) => long ?? ''));
-    const asks = flags.includes('--principal') ? documentedIn('What is asked') : [];
+    const asks = flags.includes('--client-ip') ? documentedIn('What is asked') : [];
     const common = ['--config', '--format', '--entrypoint', '--policy'];
     const own = (names: readonly string[]) => names.filter((each) => !common.includes(each)).sort();
     assert.deepEqual(own([...documentedIn(name), ...asks]), own(flags), name);
