@@ -70,6 +70,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     inFlight: () => pipeline.inFlight(),
     certificateExpiries: () => certificates.expiries(),
   });
+  // A remote engine that is away fails every request. Metrics and the audit log have each of them.
+  const failures = createSparse({
+    most: 10,
+    perMs: 60_000,
+    onLeftOut: (name, left_out) => log.error({ policy: name, left_out }, 'the policy failed to evaluate more often'),
+  });
   const policy = await startLivePolicy(config, {
     searchPath: options.searchPath,
     onLoaded(member) {
@@ -81,8 +87,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       const facts = { policy: change.policy, revision: loaded.revision, err: change.error };
       log.error(facts, 'the changed policy was refused, the former one goes on deciding');
     },
-    onEvaluationError: (error, decisionId, name) =>
-      log.error({ err: error, decision_id: decisionId, policy: name }, 'the policy failed to evaluate'),
+    onEvaluationError(error, decisionId, name) {
+      if (failures.admits(name))
+        log.error({ err: error, decision_id: decisionId, policy: name }, 'the policy failed to evaluate');
+    },
     onLost: (cause, name) => log.warn({ err: cause, policy: name }, 'a thread of the policy was ended and is replaced'),
     onMoved: (tookMs, name) =>
       log.warn(
@@ -226,6 +234,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       batch.drain();
       upstream.close();
       await policy.close();
+      failures.close();
     },
   };
 
