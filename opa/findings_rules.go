@@ -240,12 +240,20 @@ func (f *findings) lookAtMetadata(m modules, entrypoints []string) error {
 		f.lookAtCustom(one.Annotations, declared)
 	}
 	for _, entrypoint := range entrypoints {
+		told := set{}
 		for _, rule := range rulesOf(m, entrypoint) {
 			name := nameOf(rule)
 			if len(rule.Head.Args) > 0 || strings.HasPrefix(name, "_") {
 				continue
 			}
-			f.lookAtTitle(found, rule, name)
+			// Rules without METADATA of their own have that of the document, which is told of once.
+			_, isTold := told[name]
+			if isDocument := found.GetDocumentScope(rule.Ref().GroundPrefix()) != nil && len(found.GetRuleScope(rule)) == 0; !isDocument || !isTold {
+				f.lookAtTitle(found, rule, name)
+				if isDocument {
+					told.add(name)
+				}
+			}
 			if name == "deny" || name == "reasons" {
 				f.lookAtReason(rule, name, declared)
 			}

@@ -103,6 +103,7 @@ function describe(about: About, lines: readonly Line[], durationMs: number): str
         `${measured.p50.toFixed(1)} µs`,
         `${measured.p99.toFixed(1)} µs`,
         `${number(measured.readyMs)} ms`,
+        measured.place.replace('_', ' '),
         line === first ? '' : agreement(first, measured),
       ],
     ];
@@ -110,8 +111,10 @@ function describe(about: About, lines: readonly Line[], durationMs: number): str
   const reasons = lines.flatMap((line) =>
     'reason' in line ? [`${line.engine} can't run this policy: ${line.reason}\n`] : [],
   );
-  const head = ['engine', 'decisions/s', 'p50', 'p99', 'ready', ''];
-  const [title = '', ...body] = table([head, ...rows], ['left', 'right', 'right', 'right', 'right']).split('\n');
+  const head = ['engine', 'decisions/s', 'p50', 'p99', 'ready', 'place', ''];
+  const [title = '', ...body] = table([head, ...rows], ['left', 'right', 'right', 'right', 'right', 'left']).split(
+    '\n',
+  );
   return [
     `${about.policy}, entrypoint ${about.entrypoint}: ${count(about.inputs, 'input')}, ${durationMs / 1000} s an engine\n\n`,
     ...(rows.length > 0 ? [`${paint('bold', title)}\n${body.join('\n')}`] : []),
@@ -132,10 +135,11 @@ function toDocument(about: About, lines: readonly Line[]): string {
     ...about,
     engines: lines.map((line) => {
       if ('reason' in line) return { engine: line.engine, runs: false, reason: line.reason };
-      const { decisionsPerS, p50, p99, readyMs, decisions, verdicts } = line.measured;
+      const { decisionsPerS, p50, p99, readyMs, place, decisions, verdicts } = line.measured;
       return {
         engine: line.engine,
         runs: true,
+        place,
         decisions,
         decisions_per_s: decisionsPerS,
         p50_us: p50,

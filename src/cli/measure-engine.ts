@@ -3,7 +3,10 @@ import { performance } from 'node:perf_hooks';
 
 import { createDecider } from '../decision/decide.ts';
 import { createEngine } from '../decision/engines/table.ts';
+import type { Place } from '../decision/isolation/choose.ts';
+import { loadIsolated } from '../decision/isolation/isolate.ts';
 import { PolicyError } from '../errors.ts';
+import { measurePolicy } from '../policy/measure.ts';
 import { preparePolicy } from '../policy/prepare.ts';
 import type { Toolchain } from '../policy/toolchain/protocol.ts';
 import type { Decision, PolicyConfig, PolicyInput } from '../types.ts';
@@ -16,6 +19,8 @@ export interface Measured {
   /** From the files to the first decision, in ms; the policy's tests left out. */
   readonly readyMs: number;
   readonly decisions: number;
+  /** Where it is evaluated, as `policy.isolation` says or by what is known of the policy. */
+  readonly place: Place['place'];
   /** What it decided on each input, so that engines can be compared. */
   readonly verdicts: readonly string[];
 }
@@ -41,7 +46,9 @@ export async function measureEngine(
   const engine = await createEngine(config);
   const { path, entrypoint } = config;
   const { policy } = await preparePolicy({ path, entrypoint, toolchain, needs: engine.needs, runTests: false });
-  const loaded = await engine.load(policy);
+  const bytes = engine.needs === 'none' ? 0 : await measurePolicy(path);
+  const nothing = (): void => {};
+  const { loaded, place } = await loadIsolated(policy, { config, engine, bytes, onLost: nothing, onMoved: nothing });
   try {
     if (!loaded.entrypoints.includes(entrypoint)) throw new PolicyError(`it has no entrypoint ${entrypoint}`);
     let failure: unknown;
@@ -63,7 +70,7 @@ export async function measureEngine(
     const readyMs = performance.now() - started;
     const measured = await repeat(decide, inputs, durationMs);
     if (failure !== undefined) throw failure;
-    return { ...measured, readyMs, verdicts };
+    return { ...measured, readyMs, verdicts, place: place.place };
   } finally {
     await loaded.close();
   }

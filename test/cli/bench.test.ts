@@ -79,8 +79,8 @@ test('the inputs may be given, and a policy that fails on them says so', { skip 
 
 test('people get a table, and reasons below it', { skip }, async () => {
   const { stdout } = await opallama(['bench', 'policies', '--duration', '50ms']);
-  assert.match(stdout, /^engine +decisions\/s +p50 +p99 +ready$/m);
-  assert.match(stdout, /^wasm +[\d,]+ +[\d.]+ µs +[\d.]+ µs +[\d,]+ ms$/m);
+  assert.match(stdout, /^engine +decisions\/s +p50 +p99 +ready +place$/m);
+  assert.match(stdout, /^wasm +[\d,]+ +[\d.]+ µs +[\d.]+ µs +[\d,]+ ms +inline$/m);
   assert.match(stdout, /^opa can't run this policy: /m);
 });
 

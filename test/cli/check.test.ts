@@ -1,12 +1,13 @@
 /** `opallama check`, run as people and CI run it. What it finds, and that it finds nothing where there is nothing. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 
 import { makeDirectory } from '../policy/directory.ts';
 import { noModule } from '../policy/toolchain-fixture.ts';
-import { opallama } from './command.ts';
+import { opallama, root } from './command.ts';
 
 const skip = noModule;
 
@@ -40,6 +41,14 @@ test('nothing is found in the shipped policies, not even a warning', { skip }, a
   assert.match(stdout, /Nothing found/);
   assert.equal(code, 0);
 });
+
+for (const template of readdirSync(join(root, 'templates'))) {
+  test(`nothing is found in the template ${template}, not even a warning`, { skip }, async () => {
+    const { code, stdout } = await opallama(['check', join('templates', template), '--strict']);
+    assert.match(stdout, /Nothing found/);
+    assert.equal(code, 0);
+  });
+}
 
 test('a policy of another system has its members, warnings and no error', { skip }, async (t) => {
   const rego = `package other\n\n${described}deny if input.department == "x"\n`;
