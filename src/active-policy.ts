@@ -8,6 +8,7 @@ import { outlastEvaluations } from './decision/outlast.ts';
 import { rememberResults } from './decision/remember.ts';
 import { type EvaluationError, PolicyError } from './errors.ts';
 import { contentMembers } from './input/ask/asked.ts';
+import type { KeepablePolicy } from './policy/kept.ts';
 import { measurePolicy } from './policy/measure.ts';
 import { type PreparedPolicy, type PrepareOptions, preparePolicy } from './policy/prepare.ts';
 import type { Toolchain } from './policy/toolchain/protocol.ts';
@@ -25,10 +26,14 @@ export interface PolicyMember {
   readonly place: Place;
   /** When it was ready to decide, Unix time. */
   readonly loadedAtMs: number;
+  /** `kept`: from an earlier run, because what is configured could not be loaded. */
+  readonly origin: 'configured' | 'kept';
 }
 
 /** Where a policy is loaded from, and who is told what happens to it while it decides. */
 export interface LoadOptions extends Pick<PrepareOptions, 'runTests'> {
+  /** Told of what is about to be loaded, for whoever keeps it. */
+  readonly onPrepared?: (policy: KeepablePolicy) => void;
   /** A thread of the policy was lost and is being replaced. */
   readonly onLost?: (cause: EvaluationError, policy: string) => void;
   /** An evaluation held this thread up for so long, ms; the policy is evaluated in threads of its own from now on. */
@@ -127,12 +132,19 @@ async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<P
       `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
     );
   }
-  return { config, prepared, place, loaded: rememberResults(outlastEvaluations(loaded)), loadedAtMs: Date.now() };
+  return {
+    config,
+    prepared,
+    place,
+    loaded: rememberResults(outlastEvaluations(loaded)),
+    origin: 'configured',
+    loadedAtMs: Date.now(),
+  };
 }
 
-type Member = Omit<PolicyMember, 'config' | 'loadedAtMs'>;
+type Member = Pick<PolicyMember, 'prepared' | 'loaded' | 'place'>;
 
-async function loadHere(options: IsolationOptions, { toolchain, runTests }: Sources): Promise<Member> {
+async function loadHere(options: IsolationOptions, { toolchain, runTests, onPrepared }: Sources): Promise<Member> {
   const { path, entrypoint, schema } = options.config;
   const { needs } = options.engine;
   const { policy, ...prepared } = await preparePolicy({
@@ -143,15 +155,17 @@ async function loadHere(options: IsolationOptions, { toolchain, runTests }: Sour
     mustFitSchema: schema === 'strict',
     ...(runTests !== undefined && { runTests }),
   });
+  onPrepared?.(policy);
   return { prepared, ...(await loadIsolated(policy, options)) };
 }
 
 /** Much data is seconds of work, in which the event loop would stand still: this thread never sees any of it. */
-async function loadApart(options: IsolationOptions, { searchPath, runTests }: Sources): Promise<Member> {
+async function loadApart(options: IsolationOptions, { searchPath, runTests, onPrepared }: Sources): Promise<Member> {
   const { path, entrypoint, schema } = options.config;
   const { needs } = options.engine;
   const mustFitSchema = schema === 'strict';
   const { policy, ...prepared } = await prepareApart({ path, entrypoint, needs, searchPath, runTests, mustFitSchema });
+  onPrepared?.(policy);
   const loaded = await loadInThreads(policy, options);
   return { prepared, loaded, place: { place: 'worker', why: 'the policy has much data' } };
 }

@@ -67,6 +67,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const metrics = createMetrics({
     isListedModel: models.has,
     revision: () => policy.active().revision,
+    policyOrigin: () => (policy.active().members.some(({ origin }) => origin === 'kept') ? 'kept' : 'configured'),
     inFlight: () => pipeline.inFlight(),
     certificateExpiries: () => certificates.expiries(),
   });
@@ -82,15 +83,22 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       metrics.policyReloaded('success');
       logPolicy(log, member);
     },
-    onRefused(change, { loaded }) {
+    onRefused(change, { loaded, origin }) {
       metrics.policyReloaded('failure');
       const facts = { policy: change.policy, revision: loaded.revision, err: change.error };
-      log.error(facts, 'the changed policy was refused, the former one goes on deciding');
+      log.error(
+        facts,
+        origin === 'kept'
+          ? 'the policy can not be loaded: the one kept from an earlier run decides in its place'
+          : 'the changed policy was refused, the former one goes on deciding',
+      );
     },
     onEvaluationError(error, decisionId, name) {
       if (failures.admits(name))
         log.error({ err: error, decision_id: decisionId, policy: name }, 'the policy failed to evaluate');
     },
+    onNotKept: (error, name) =>
+      log.error({ err: error, policy: name }, 'the policy could not be kept for a restart: see policy.state_dir'),
     onLost: (cause, name) => log.warn({ err: cause, policy: name }, 'a thread of the policy was ended and is replaced'),
     onMoved: (tookMs, name) =>
       log.warn(

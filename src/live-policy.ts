@@ -6,13 +6,13 @@ import {
   type ActivePolicy,
   createDeciding,
   type LoadOptions,
-  loadMember,
   type PolicyMember,
   uniteMembers,
 } from './active-policy.ts';
 import { formatFault, PolicyError } from './errors.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from './policy/watch.ts';
+import { type LoadedSource, loadConfigured, loadFirst } from './policy-source.ts';
 import type { Config, DecidingPolicy, PolicyConfig } from './types.ts';
 
 export interface LivePolicyOptions extends Pick<LoadOptions, 'onLost' | 'onMoved'> {
@@ -23,6 +23,8 @@ export interface LivePolicyOptions extends Pick<LoadOptions, 'onLost' | 'onMoved
   /** Told of each change that was refused. */
   readonly onRefused: (refused: RefusedChange, deciding: PolicyMember) => void;
   readonly onEvaluationError: (error: unknown, decisionId: string, policy: string) => void;
+  /** A policy that took its place could not be kept for a restart. */
+  readonly onNotKept?: (error: unknown, policy: string) => void;
   /** ms between two looks without a notice; 2 s by default. */
   readonly everyMs?: number;
 }
@@ -65,26 +67,31 @@ export async function startLivePolicy(
   let last: Promise<void> = Promise.resolve();
   let closed = false;
 
-  const members: PolicyMember[] = [];
+  const loaded: LoadedSource[] = [];
   const states: string[] = [];
   const first = createToolchain({ path: options.searchPath });
   try {
     for (const policy of policies) {
       // Before it is read: a change meanwhile is one more change.
       states.push(await fingerprintPath(policy.path));
-      members.push(await loadMember(policy, policies, { ...options, toolchain: first }));
+      loaded.push(await loadFirst(policy, policies, { ...options, toolchain: first }));
     }
   } catch (error) {
-    for (const { loaded } of members) await loaded.close();
+    for (const { member } of loaded) await member.loaded.close();
     throw error;
   } finally {
     await first.close();
   }
+  const members = loaded.map(({ member }) => member);
   // For changes: its child process, of some 250 MB, starts when it is asked and ends when it was not for some seconds.
   const toolchain = createToolchain({ path: options.searchPath });
   let active = uniteMembers(members);
   let deciding = createDeciding(active, options.onEvaluationError);
-  for (const member of members) options.onLoaded(member);
+  for (const { member, failure, keep } of loaded) {
+    options.onLoaded(member);
+    if (failure !== undefined) refuse(member, failure);
+    void enqueue(() => tryToKeep(member.config, keep));
+  }
 
   for (const [index, member] of members.entries()) {
     // An engine that reads nothing here has nothing that could change here.
@@ -136,15 +143,14 @@ export async function startLivePolicy(
   async function replace(config: PolicyConfig): Promise<void> {
     const former = active.members.find((member) => member.config === config);
     if (closed || former === undefined) return;
-    let member: PolicyMember;
+    let loaded: LoadedSource;
     try {
-      member = await loadMember(config, policies, { ...options, toolchain });
+      loaded = await loadConfigured(config, policies, { ...options, toolchain });
     } catch (error) {
-      const change = { policy: config.name, atMs: Date.now(), error };
-      refused.set(config.name, change);
-      options.onRefused(change, former);
+      refuse(former, error);
       return;
     }
+    const { member, keep } = loaded;
     refused.delete(config.name);
     // In one step: a request sees the one or the other.
     active = uniteMembers(active.members.map((one) => (one === former ? member : one)));
@@ -152,15 +158,33 @@ export async function startLivePolicy(
     options.onLoaded(member);
     // Not waited for: what is being evaluated by it may take its time.
     former.loaded.close().catch((error: unknown) => options.onEvaluationError(error, '', config.name));
+    await tryToKeep(config, keep);
+  }
+
+  /** @param deciding that goes on in its place */
+  function refuse(deciding: PolicyMember, error: unknown): void {
+    const change = { policy: deciding.config.name, atMs: Date.now(), error };
+    refused.set(change.policy, change);
+    options.onRefused(change, deciding);
+  }
+
+  async function tryToKeep({ name }: PolicyConfig, keep: LoadedSource['keep']): Promise<void> {
+    try {
+      await keep();
+    } catch (error) {
+      options.onNotKept?.(error, name);
+    }
   }
 }
 
 /** A line for each policy, and for each change that was refused since. */
 export function describeState(policy: LivePolicy): readonly string[] {
   const refused = policy.refused();
-  return policy.active().members.flatMap(({ config: { name }, loaded }) => {
+  return policy.active().members.flatMap(({ config: { name }, loaded, origin }) => {
     const change = refused.get(name);
-    const lines = [`${name}: revision ${loaded.revision} decides`];
+    const lines = [
+      `${name}: revision ${loaded.revision} decides${origin === 'kept' ? ', kept from an earlier run' : ''}`,
+    ];
     if (change === undefined) return lines;
     const summary = firstLine(change.error instanceof Error ? change.error.message : String(change.error));
     const faults = change.error instanceof PolicyError ? change.error.faults : [];

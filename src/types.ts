@@ -445,6 +445,8 @@ export interface PolicyConfig {
   readonly workers: number;
   /** Whether Rego must fit the schema of the input: `strict` to be loaded, `warn` (or absent) for `check` to say nothing. */
   readonly schema?: 'strict' | 'warn' | 'off' | undefined;
+  /** Where the last good policy is kept, absolute; absent: a restart needs its source. */
+  readonly stateDir?: string | undefined;
   /** For the engine `opa`. */
   readonly opa?: OpaConfig | undefined;
 }

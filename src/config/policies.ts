@@ -43,8 +43,12 @@ export function listPolicies(policy: Section, sources: PolicySources): readonly 
 }
 
 function complete(entry: Entry, at: Path, sources: PolicySources): PolicyConfig {
-  const { opa, ...rest } = entry;
-  const policy = { ...rest, path: resolve(sources.directory([...at, 'path']), entry.path) };
+  const { opa, stateDir, ...rest } = entry;
+  const policy = {
+    ...rest,
+    path: resolve(sources.directory([...at, 'path']), entry.path),
+    ...(stateDir !== undefined && { stateDir: resolve(sources.directory([...at, 'state_dir']), stateDir) }),
+  };
   const section = [...at, 'opa'];
   // Where it is written it is read, whatever decides: `opallama bench` asks every engine that is described.
   if (policy.engine !== 'opa' && valueAt(sources.tree, section) === undefined) return policy;

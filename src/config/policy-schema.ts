@@ -53,6 +53,11 @@ const members = {
     .prefault('1GiB')
     .refine((bytes) => bytes >= 16 * mebibyte && bytes <= 4096 * mebibyte, { error: 'must be from 16MiB to 4GiB' })
     .describe('Of the JavaScript heap and of the WebAssembly memory of one thread, each.'),
+  state_dir: name()
+    .optional()
+    .describe(
+      'A directory of this sidecar alone, in which the last good policy is kept for a restart without its source.',
+    ),
   workers: z.int().min(1).max(16).default(2).describe('Threads of a policy that has threads of its own.'),
   schema: z
     .enum(['strict', 'warn', 'off'])
@@ -63,10 +68,13 @@ const members = {
   opa,
 };
 
-const toConfig = <Members extends { readonly deny_list_operations: readonly string[] }>({
+const toConfig = <
+  Members extends { readonly deny_list_operations: readonly string[]; readonly state_dir?: string | undefined },
+>({
   deny_list_operations: denyListOperations,
+  state_dir: stateDir,
   ...rest
-}: Members) => ({ ...rest, denyListOperations });
+}: Members) => ({ ...rest, denyListOperations, stateDir });
 
 const entry = z
   .strictObject({

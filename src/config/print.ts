@@ -91,6 +91,7 @@ function printPolicy(policy: PolicyConfig): Record<string, unknown> {
     workers: policy.workers,
     schema: policy.schema ?? 'warn',
     ...(policy.opa && { opa: printOpa(policy.opa) }),
+    ...(policy.stateDir !== undefined && { state_dir: policy.stateDir }),
   };
 }
 

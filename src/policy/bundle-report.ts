@@ -29,14 +29,27 @@ type Known = Pick<PolicySet, 'reads' | 'shapes' | 'codes' | 'deterministic' | 'b
 /** @param toolchain its name and version, for people */
 export function writeReport(wasm: Uint8Array, inspection: Inspection, toolchain: string): z.infer<typeof report> {
   const { reads, shapes, codes, builtins, nondeterministicBuiltins } = inspection;
+  const known = {
+    reads: { all: reads.all, members: new Set(reads.members) },
+    shapes: new Map(Object.entries(shapes)),
+    codes: new Set(codes),
+    deterministic: nondeterministicBuiltins.length === 0,
+    builtins: new Set(builtins),
+  };
+  return writeKnown(wasm, known, toolchain);
+}
+
+/** The report of a policy of which this much is known. */
+export function writeKnown(wasm: Uint8Array, known: Known, toolchain: string): z.infer<typeof report> {
+  const { reads, shapes, codes, deterministic, builtins } = known;
   return {
     version: 1,
     wasm_sha256: hash(wasm),
     reads: { all: reads.all, members: [...reads.members] },
-    shapes: { ...shapes },
+    shapes: Object.fromEntries(shapes),
     codes: [...codes],
-    deterministic: nondeterministicBuiltins.length === 0,
-    builtins: [...builtins],
+    deterministic,
+    ...(builtins && { builtins: [...builtins] }),
     toolchain,
   };
 }

@@ -13,6 +13,8 @@ export interface MetricsOptions {
   /** Whether the upstream lists this model; canonical short name. */
   readonly isListedModel: (model: string) => boolean;
   readonly revision: () => string | undefined;
+  /** `kept` where a policy of an earlier run decides; `configured` by default. */
+  readonly policyOrigin?: () => 'configured' | 'kept';
   /** Requests that have not ended. */
   readonly inFlight: () => number;
   /** When the own certificate of each secured connection expires, Unix time in ms; none by default. */
@@ -130,12 +132,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
   new Gauge({
     name: 'opallama_policy_loaded_revision_info',
     help: '1 for the revision that decides.',
-    labelNames: ['revision'],
+    labelNames: ['revision', 'origin'],
     registers,
     collect() {
       this.reset();
       const revision = options.revision();
-      if (revision !== undefined) this.set({ revision }, 1);
+      const origin = options.policyOrigin?.() ?? 'configured';
+      if (revision !== undefined) this.set({ revision, origin }, 1);
     },
   });
   const tokens = new Histogram({

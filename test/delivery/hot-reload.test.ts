@@ -83,7 +83,7 @@ test('what was refused is told with its place, and the next good one is taken up
   assert.doesNotMatch(await (await fetch(`${sidecar.opsUrl}/readyz?verbose`)).text(), /refused/);
   assert.match(
     await sidecar.metrics(),
-    /opallama_policy_loaded_revision_info\{revision="[0-9a-f]{12}"\} 1\n(?!opallama_policy_loaded)/,
+    /opallama_policy_loaded_revision_info\{revision="[0-9a-f]{12}",origin="configured"\} 1\n(?!opallama_policy_loaded)/,
   );
 });
 

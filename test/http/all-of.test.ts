@@ -94,6 +94,9 @@ test('one that fails denies with its own code, and decides again afterwards', as
 
 test('the metrics count the decision once, under the revisions of both', async () => {
   const text = await (await fetch(`${sidecar.opsUrl}/metrics`)).text();
-  assert.match(text, /opallama_policy_loaded_revision_info\{revision="[0-9a-f]{12},[0-9a-f]{12}"\} 1/);
+  assert.match(
+    text,
+    /opallama_policy_loaded_revision_info\{revision="[0-9a-f]{12},[0-9a-f]{12}",origin="configured"\} 1/,
+  );
   assert.match(text, /opallama_decisions_total\{result="error",reason="policy_error",revision="[0-9a-f,]{25}"\} 3/);
 });

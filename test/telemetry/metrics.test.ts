@@ -241,9 +241,13 @@ test('an answer of one token, or one that came whole, says nothing of the time f
 test('the revision that decides is told, and an old one is gone with its policy', async () => {
   let revision: string | undefined = 'r1';
   const { series } = createTestMetrics({ revision: () => revision });
-  assert.deepEqual(await series('opallama_policy_loaded_revision_info'), { '{revision="r1"}': '1' });
+  assert.deepEqual(await series('opallama_policy_loaded_revision_info'), {
+    '{revision="r1",origin="configured"}': '1',
+  });
   revision = 'r2';
-  assert.deepEqual(await series('opallama_policy_loaded_revision_info'), { '{revision="r2"}': '1' });
+  assert.deepEqual(await series('opallama_policy_loaded_revision_info'), {
+    '{revision="r2",origin="configured"}': '1',
+  });
   revision = undefined;
   assert.deepEqual(await series('opallama_policy_loaded_revision_info'), {});
 });

@@ -1,0 +1,116 @@
+/**
+ * The last policy that took its place, kept on the disk so that a restart without its source does not stop the sidecar: a
+ * bundle, compiled where the engine runs compiled policy, which an earlier run has tested.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, open, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { z } from 'zod';
+
+import { PolicyError } from '../errors.ts';
+import type { PolicyConfig, PolicySet } from '../types.ts';
+import { readBundle } from './bundle.ts';
+import { writeKnown } from './bundle-report.ts';
+import { packBundle } from './write-bundle.ts';
+
+/** A policy as the sidecar's thread has it, or as it was handed over by another one. */
+export type KeepablePolicy = Omit<PolicySet, 'data'> & { readonly data?: PolicySet['data'] };
+
+const metadata = z.object({
+  opallama_kept: z.object({ of: z.string(), etag: z.string().optional() }),
+});
+
+/** @param stateDir `policy.state_dir`, which no other sidecar uses */
+export function keptFile(stateDir: string, name: string): string {
+  return join(stateDir, `${name}.tar.gz`);
+}
+
+/**
+ * Writes the policy in one step: whenever the process or the machine stops, the file is the old or the new one, whole.
+ *
+ * @param etag of what it was made from, where that has one
+ * @throws PolicyError, and what the file system throws
+ */
+export async function keepPolicy(config: PolicyConfig, policy: KeepablePolicy, etag?: string): Promise<void> {
+  if (config.stateDir === undefined) return;
+  const file = keptFile(config.stateDir, config.name);
+  await writeWhole(file, await packBundle(filesOf(policy, { of: sourceOf(config), ...(etag && { etag }) })));
+}
+
+/**
+ * What is kept for a policy.
+ *
+ * @returns the file, and the tag of what it was made from
+ * @throws PolicyError where there is nothing, or nothing whole, or it was made from another source than is configured now
+ */
+export async function findKept(
+  config: PolicyConfig,
+): Promise<{ readonly file: string; readonly etag: string | undefined } | undefined> {
+  if (config.stateDir === undefined) return undefined;
+  const file = keptFile(config.stateDir, config.name);
+  const bundle = await readBundle(file);
+  const kept = metadata.safeParse(bundle.metadata).data?.opallama_kept;
+  if (kept?.of !== sourceOf(config))
+    throw new PolicyError(`The kept policy ${file} is of another source, engine or signature than is configured now.`);
+  return { file, etag: kept.etag };
+}
+
+/** What must be the same for a kept policy to stand in: one that was never checked by today's configuration must not. */
+function sourceOf({ path, engine, entrypoint }: PolicyConfig): string {
+  return createHash('sha256')
+    .update(JSON.stringify([path, engine, entrypoint]))
+    .digest('hex');
+}
+
+function filesOf(policy: KeepablePolicy, kept: z.infer<typeof metadata>['opallama_kept']): Map<string, Uint8Array> {
+  const { wasm, revision } = policy;
+  const files = new Map<string, Uint8Array>();
+  const manifest = (more: Readonly<Record<string, unknown>>, known: Readonly<Record<string, unknown>> = {}): void => {
+    const text = JSON.stringify({ revision, roots: [''], ...more, metadata: { ...known, opallama_kept: kept } });
+    files.set('.manifest', Buffer.from(`${text}\n`));
+  };
+  if (policy.files.size > 0) {
+    for (const [name, bytes] of policy.files) files.set(name, bytes.slice());
+    manifest({});
+    return files;
+  }
+  for (const [name, text] of Object.entries(policy.modules)) files.set(name, Buffer.from(text));
+  // Both are copies: threads share theirs, and neither hashes nor zips read shared memory.
+  files.set('data.json', policy.dataText?.slice() ?? Buffer.from(JSON.stringify(policy.data ?? {})));
+  if (wasm === undefined) {
+    manifest({ rego_version: 1 });
+    return files;
+  }
+  const own = wasm.slice();
+  files.set('policy.wasm', own);
+  manifest(
+    {
+      wasm: policy.entrypoints.map((entrypoint) => ({ entrypoint, module: '/policy.wasm' })),
+      rego_version: 1,
+    },
+    { opallama: writeKnown(own, policy, 'kept by opallama') },
+  );
+  return files;
+}
+
+/** Beside its place, onto the disk, then into its place, and the directory onto the disk as well. */
+export async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
+  const directory = dirname(file);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const temporary = `${file}.new`;
+  const written = await open(temporary, 'w', 0o600);
+  try {
+    await written.writeFile(bytes);
+    await written.sync();
+  } finally {
+    await written.close();
+  }
+  await rename(temporary, file);
+  const holder = await open(directory);
+  try {
+    await holder.sync();
+  } finally {
+    await holder.close();
+  }
+}
