@@ -196,3 +196,15 @@ test("Ollama's own search is a tool of that name, whatever the caller calls it",
   assert.deepEqual([own.toolNames, own.serverTools], [['web_search', 'g', 'h'], []]);
   assert.equal(messages({ tools: [] }).hasTools, false);
 });
+
+test('a tool whose name breaks its line is refused in every dialect, because patterns stop there', () => {
+  for (const name of ['rm\n-rf', 'rm\r', 'rm\u0085', 'rm\u2028', 'rm\0', 'rm\t-rf']) {
+    const nested = { tools: [{ type: 'function', function: { name } }] };
+    for (const type of ['ollama.chat', 'openai.chat'] as const)
+      assertRefused(() => ask(type, { messages: [], ...nested }), 'invalid_member', name);
+    const flat = { tools: [{ type: 'function', name }] };
+    assertRefused(() => responses(flat), 'invalid_member', name);
+    assertRefused(() => messages({ messages: [], tools: [{ name }] }), 'invalid_member', name);
+  }
+  assert.deepEqual(messages({ messages: [], tools: [{ name: 'schöne suche' }] }).toolNames, ['schöne suche']);
+});

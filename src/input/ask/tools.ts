@@ -1,4 +1,4 @@
-import { type JsonObject, objectOf, objectsOf, textOf } from './members.ts';
+import { type JsonObject, objectOf, objectsOf, refuse, textOf } from './members.ts';
 
 export interface AskedTools {
   readonly hasTools: boolean;
@@ -11,6 +11,12 @@ export interface AskedTools {
 export interface AskedServerTools extends AskedTools {
   readonly serverTools: readonly string[];
 }
+
+/**
+ * Of no tool that anybody offers, and a way past patterns: the star of a glob in compiled policy stands for no line break
+ * (docs/builtins.md), and `.` of a regular expression for none either.
+ */
+const breaksLine = /[\p{Cc}\u2028\u2029]/u;
 
 const noTools: AskedTools = Object.freeze({ hasTools: false, toolNames: Object.freeze([]), toolBytes: 0 });
 
@@ -43,5 +49,7 @@ function measureTools(value: unknown, nameOf: (tool: JsonObject) => string): Ask
   if (value === undefined) return noTools;
   const tools = objectsOf(value, 'tools');
   if (tools.length === 0) return noTools;
-  return { hasTools: true, toolNames: tools.map(nameOf), toolBytes: Buffer.byteLength(JSON.stringify(tools)) };
+  const toolNames = tools.map(nameOf);
+  if (toolNames.some((name) => breaksLine.test(name))) return refuse('name', 'a name without control characters');
+  return { hasTools: true, toolNames, toolBytes: Buffer.byteLength(JSON.stringify(tools)) };
 }
