@@ -1,7 +1,7 @@
 /** The part of the composition root that answers operators: what decides now, and what they may change of it. */
-import type { PolicyMember } from './active-policy.ts';
 import { formatFault, PolicyError, RequestError } from './errors.ts';
-import type { Administration, PolicyDocument, RefusedDocument } from './http/admin/contract.ts';
+import type { Administration, ChangeDocument, PolicyDocument, RefusedDocument } from './http/admin/contract.ts';
+import type { Candidate, Lineage } from './lineage.ts';
 import type { LivePolicy, RefusedChange } from './live-policy.ts';
 import type { Address } from './types.ts';
 import { readVersion } from './version.ts';
@@ -37,49 +37,78 @@ export function createAdministration(parts: AdministrationParts): Administration
       policies: listPolicies(),
     }),
     policies: listPolicies,
+    revisions: (name) => {
+      const { deciding, candidate, revisions } = find(name);
+      return revisions.map((member) => ({
+        revision: member.loaded.revision,
+        state: member === deciding ? 'decides' : member === candidate?.member ? 'rollout' : 'kept',
+        percent: member === candidate?.member ? candidate.percent : undefined,
+        loaded_at: new Date(member.loadedAtMs).toISOString(),
+        tests_passed: member.prepared.testsPassed,
+        not_ready: member.loaded.notReady?.(),
+      }));
+    },
     async reload(name) {
-      const former = find(name);
+      const former = find(name).deciding.loaded.revision;
       const result = await policy.reload(name);
-      return {
-        policy: name,
-        result,
-        revision: find(name).loaded.revision,
-        former_revision: former.loaded.revision,
-        refused: describeRefused(policy.refused().get(name)),
-      };
+      return { ...describeChange(name, former), result, refused: describeRefused(policy.refused().get(name)) };
+    },
+    rollBack(name, revision) {
+      const former = find(name).deciding.loaded.revision;
+      policy.rollBack(name, revision);
+      return describeChange(name, former);
+    },
+    async rollOut(name, percent) {
+      const former = find(name).deciding.loaded.revision;
+      await policy.rollOut(name, percent);
+      return describeChange(name, former);
     },
   };
 
-  function find(name: string): PolicyMember {
-    const { members } = policy.active();
-    const found = members.find(({ config }) => config.name === name);
+  function find(name: string): Lineage {
+    const lineages = policy.lineages();
+    const found = lineages.find(({ config }) => config.name === name);
     if (found !== undefined) return found;
-    const names = members.map(({ config }) => config.name).join(', ');
+    const names = lineages.map(({ config }) => config.name).join(', ');
     throw new RequestError('unknown_policy', `There is no such policy; there is ${names}.`);
   }
 
+  function describeChange(name: string, former: string): ChangeDocument {
+    const { deciding, candidate } = find(name);
+    return {
+      policy: name,
+      former_revision: former,
+      revision: deciding.loaded.revision,
+      rollout: describeRollout(candidate),
+    };
+  }
+
   function listPolicies(): readonly PolicyDocument[] {
-    const refused = policy.refused();
-    return policy.active().members.map((member) => describeMember(member, refused.get(member.config.name)));
+    return policy.lineages().map(({ config, deciding, candidate, heldSinceMs }) => ({
+      name: config.name,
+      revision: deciding.loaded.revision,
+      engine: config.engine,
+      entrypoint: config.entrypoint,
+      path: config.path,
+      kind: deciding.prepared.kind,
+      origin: deciding.origin,
+      loaded_at: new Date(deciding.loadedAtMs).toISOString(),
+      tests_passed: deciding.prepared.testsPassed,
+      not_ready: deciding.loaded.notReady?.(),
+      rollout: describeRollout(candidate),
+      held_since: describeTime(heldSinceMs),
+      waiting_since: describeTime(policy.waiting().get(config.name)),
+      refused: describeRefused(policy.refused().get(config.name)),
+    }));
   }
 }
 
-function describeMember(
-  { config, prepared, loaded, loadedAtMs }: PolicyMember,
-  refused: RefusedChange | undefined,
-): PolicyDocument {
-  return {
-    name: config.name,
-    revision: loaded.revision,
-    engine: config.engine,
-    entrypoint: config.entrypoint,
-    path: config.path,
-    kind: prepared.kind,
-    loaded_at: new Date(loadedAtMs).toISOString(),
-    tests_passed: prepared.testsPassed,
-    not_ready: loaded.notReady?.(),
-    refused: describeRefused(refused),
-  };
+function describeRollout(candidate: Candidate | undefined): PolicyDocument['rollout'] {
+  return candidate && { revision: candidate.member.loaded.revision, percent: candidate.percent };
+}
+
+function describeTime(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toISOString();
 }
 
 function describeRefused(change: RefusedChange | undefined): RefusedDocument | undefined {

@@ -7,6 +7,7 @@ import { logPolicy } from './active-policy.ts';
 import { createAdministration } from './administration.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
+import { describeState } from './describe-state.ts';
 import { type AdminAction, createAdminListener } from './http/admin/admin-listener.ts';
 import { createServerClose } from './http/close-server.ts';
 import { createDataListener, type DataListener } from './http/data-listener.ts';
@@ -18,7 +19,7 @@ import { createIdentify } from './identity/identify.ts';
 import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
-import { describeState, startLivePolicy } from './live-policy.ts';
+import { startLivePolicy } from './live-policy.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
@@ -67,6 +68,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const metrics = createMetrics({
     isListedModel: models.has,
     revision: () => policy.active().revision,
+    rollouts: () =>
+      policy.lineages().flatMap(({ config, candidate }) => {
+        const { member, percent = 0 } = candidate ?? {};
+        return member === undefined ? [] : [{ policy: config.name, revision: member.loaded.revision, percent }];
+      }),
     policyOrigin: () => (policy.active().members.some(({ origin }) => origin === 'kept') ? 'kept' : 'configured'),
     inFlight: () => pipeline.inFlight(),
     certificateExpiries: () => certificates.expiries(),
@@ -79,10 +85,14 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   });
   const policy = await startLivePolicy(config, {
     searchPath: options.searchPath,
-    onLoaded(member) {
+    onLoaded(member, percent) {
       metrics.policyReloaded('success');
       logPolicy(log, member);
+      const facts = { policy: member.config.name, revision: member.loaded.revision, percent };
+      if (percent < 100) log.info(facts, 'the revision decides for a share of the callers');
     },
+    onWaiting: (name) =>
+      log.warn({ policy: name }, 'the policy has changed and waits for a reload, because it was rolled back'),
     onRefused(change, { loaded, origin }) {
       metrics.policyReloaded('failure');
       const facts = { policy: change.policy, revision: loaded.revision, err: change.error };

@@ -95,6 +95,9 @@ export const errorTable = {
 
   // The admin API
   unknown_policy: { status: 404, message: 'There is no policy of this name.' },
+  unknown_revision: { status: 404, message: 'No revision of this name is kept; ask for the revisions of the policy.' },
+  nothing_to_undo: { status: 409, message: 'No former revision is kept that the policy could go back to.' },
+  no_rollout: { status: 409, message: 'No revision of this policy is being rolled out.' },
 
   // The upstream
   upstream_unreachable: { status: 502, message: 'Cannot reach Ollama. Is it running?' },

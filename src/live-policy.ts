@@ -9,17 +9,20 @@ import {
   type PolicyMember,
   uniteMembers,
 } from './active-policy.ts';
-import { formatFault, PolicyError } from './errors.ts';
+import { createLineage, type Lineage } from './lineage.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from './policy/watch.ts';
 import { type LoadedSource, loadConfigured, loadFirst } from './policy-source.ts';
-import type { Config, DecidingPolicy, PolicyConfig } from './types.ts';
+import { type ChooseDeciding, shareCallers } from './share-callers.ts';
+import type { Config, PolicyConfig } from './types.ts';
 
 export interface LivePolicyOptions extends Pick<LoadOptions, 'onLost' | 'onMoved'> {
   /** Value of PATH, for an `opa` command where the module is not there. */
   readonly searchPath: string | undefined;
-  /** Told of each policy that took its place, at the start and later. */
-  readonly onLoaded: (member: PolicyMember) => void;
+  /** Told of each policy that took its place, at the start and later, or that takes it for a share of the callers. */
+  readonly onLoaded: (member: PolicyMember, percent: number) => void;
+  /** Told once of each policy that somebody rolled back and that has changed since. */
+  readonly onWaiting?: (policy: string) => void;
   /** Told of each change that was refused. */
   readonly onRefused: (refused: RefusedChange, deciding: PolicyMember) => void;
   readonly onEvaluationError: (error: unknown, decisionId: string, policy: string) => void;
@@ -37,21 +40,29 @@ export interface RefusedChange {
 }
 
 export interface LivePolicy {
-  /** What decides a request that begins now. */
-  readonly deciding: () => DecidingPolicy;
+  /** What decides a request of this caller that begins now. */
+  readonly deciding: ChooseDeciding;
+  /** What decides, but for the callers of a revision that is being rolled out. */
   readonly active: () => ActivePolicy;
+  /** In the order of the configuration. */
+  lineages(): readonly Lineage[];
   /** Of each policy, by its name, whose last change was refused. */
   refused(): ReadonlyMap<string, RefusedChange>;
+  /** Since when a change waits for `reload`, of each policy that somebody rolled back, by its name; Unix time. */
+  waiting(): ReadonlyMap<string, number>;
   /** Looks now whether anything changed, and takes it in. Never rejects. */
   look(): Promise<void>;
   /**
    * Looks at one policy, and tries again what was refused as it lies there: it may have failed for a reason of the moment.
-   * Never rejects.
+   * Of one that was rolled back it takes what lies there now, and what comes from then on. Never rejects.
    *
    * @param name of a policy that is there
    * @returns what came of it
    */
   reload(name: string): Promise<'loaded' | 'unchanged' | 'refused'>;
+  /** As of `Lineage`: from the next request on. */
+  rollBack(name: string, to: string | undefined): void;
+  rollOut(name: string, percent: number): Promise<void>;
   /** Lets what is being evaluated end first. */
   close(): Promise<void>;
 }
@@ -62,6 +73,8 @@ export async function startLivePolicy(
   options: LivePolicyOptions,
 ): Promise<LivePolicy> {
   const refused = new Map<string, RefusedChange>();
+  const waiting = new Map<string, number>();
+  const keeps = new WeakMap<PolicyMember, LoadedSource['keep']>();
   const watches = new Map<string, PathWatch>();
   /** One change after the other. */
   let last: Promise<void> = Promise.resolve();
@@ -85,54 +98,91 @@ export async function startLivePolicy(
   const members = loaded.map(({ member }) => member);
   // For changes: its child process, of some 250 MB, starts when it is asked and ends when it was not for some seconds.
   const toolchain = createToolchain({ path: options.searchPath });
+  const lineages = members.map((member) =>
+    createLineage(member, (error) => options.onEvaluationError(error, '', member.config.name)),
+  );
   let active = uniteMembers(members);
-  let deciding = createDeciding(active, options.onEvaluationError);
+  let choose: ChooseDeciding;
+  decideAnew();
   for (const { member, failure, keep } of loaded) {
-    options.onLoaded(member);
+    options.onLoaded(member, 100);
     if (failure !== undefined) refuse(member, failure);
     void enqueue(() => tryToKeep(member.config, keep));
   }
 
-  for (const [index, member] of members.entries()) {
+  for (const [index, lineage] of lineages.entries()) {
+    const { config, deciding } = lineage;
     // An engine that reads nothing here has nothing that could change here.
-    if (member.prepared.kind === 'none') continue;
+    if (deciding.prepared.kind === 'none') continue;
     watches.set(
-      member.config.name,
+      config.name,
       watchPath(states[index] ?? '', {
-        path: member.config.path,
-        onChange: () => enqueue(() => replace(member.config)),
+        path: config.path,
+        onChange: () => enqueue(() => replace(lineage, 'changed')),
         ...(options.everyMs !== undefined && { everyMs: options.everyMs }),
       }),
     );
   }
 
   return {
-    deciding: () => deciding,
+    deciding: (principal, clientIp) => choose(principal, clientIp),
     active: () => active,
+    lineages: () => lineages,
     refused: () => refused,
+    waiting: () => waiting,
     async look() {
       await Promise.all([...watches.values()].map((watch) => watch.look()));
     },
     async reload(name) {
-      const former = memberOf(name);
+      const lineage = lineageOf(name);
       const known = refused.get(name);
+      const newest = lineage?.revisions[0];
+      const held = lineage?.heldSinceMs;
       await watches.get(name)?.look();
-      const isUntouched = refused.get(name) === known && memberOf(name) === former;
-      if (isUntouched && known !== undefined && former !== undefined) await enqueue(() => replace(former.config));
+      const isUntouched = refused.get(name) === known && lineage?.revisions[0] === newest;
+      // A rollback that came meanwhile is the last word.
+      const isDue = lineage?.heldSinceMs === held && (known !== undefined || held !== undefined);
+      if (lineage !== undefined && isUntouched && isDue) await enqueue(() => replace(lineage, 'asked for'));
       if (refused.has(name)) return 'refused';
-      return memberOf(name) === former ? 'unchanged' : 'loaded';
+      return lineage?.revisions[0] === newest ? 'unchanged' : 'loaded';
+    },
+    rollBack(name, to) {
+      lineageOf(name)?.rollBack(to);
+      decideAnew();
+    },
+    async rollOut(name, percent) {
+      const lineage = lineageOf(name);
+      lineage?.rollOut(percent);
+      decideAnew();
+      const keep = lineage?.candidate === undefined && lineage !== undefined && keeps.get(lineage.deciding);
+      if (keep) await enqueue(() => tryToKeep(lineage.config, keep));
     },
     async close() {
       closed = true;
       for (const watch of watches.values()) watch.close();
       await last;
       await toolchain.close();
-      await active.close();
+      for (const lineage of lineages) await lineage.close();
     },
   };
 
-  function memberOf(name: string): PolicyMember | undefined {
-    return active.members.find(({ config }) => config.name === name);
+  function lineageOf(name: string): Lineage | undefined {
+    return lineages.find(({ config }) => config.name === name);
+  }
+
+  /** In one step: a request sees what was before or what is now. */
+  function decideAnew(): void {
+    const create = (candidates: ReadonlySet<string>) =>
+      lineages.map(({ config, deciding, candidate }) =>
+        candidate !== undefined && candidates.has(config.name) ? candidate.member : deciding,
+      );
+    active = uniteMembers(create(new Set()));
+    const shares = lineages.flatMap(({ config, candidate }) =>
+      candidate === undefined ? [] : [{ policy: config.name, percent: candidate.percent }],
+    );
+    choose = shareCallers(shares, (candidates) =>
+      createDeciding(uniteMembers(create(candidates)), options.onEvaluationError),
+    );
   }
 
   function enqueue(change: () => Promise<void>): Promise<void> {
@@ -140,25 +190,41 @@ export async function startLivePolicy(
     return last;
   }
 
-  async function replace(config: PolicyConfig): Promise<void> {
-    const former = active.members.find((member) => member.config === config);
-    if (closed || former === undefined) return;
+  async function replace(lineage: Lineage, why: 'changed' | 'asked for'): Promise<void> {
+    if (closed) return;
+    const { config, heldSinceMs } = lineage;
+    if (heldSinceMs !== undefined && why === 'changed') {
+      wait(config.name);
+      return;
+    }
     let loaded: LoadedSource;
     try {
       loaded = await loadConfigured(config, policies, { ...options, toolchain });
     } catch (error) {
-      refuse(former, error);
+      refuse(lineage.deciding, error);
       return;
     }
     const { member, keep } = loaded;
+    if (lineage.heldSinceMs !== heldSinceMs) {
+      // Somebody rolled back meanwhile: this is what he wanted to be rid of, or newer.
+      wait(config.name);
+      await member.loaded.close();
+      return;
+    }
     refused.delete(config.name);
-    // In one step: a request sees the one or the other.
-    active = uniteMembers(active.members.map((one) => (one === former ? member : one)));
-    deciding = createDeciding(active, options.onEvaluationError);
-    options.onLoaded(member);
-    // Not waited for: what is being evaluated by it may take its time.
-    former.loaded.close().catch((error: unknown) => options.onEvaluationError(error, '', config.name));
-    await tryToKeep(config, keep);
+    waiting.delete(config.name);
+    lineage.take(member);
+    decideAnew();
+    const { candidate } = lineage;
+    options.onLoaded(member, candidate === undefined ? 100 : candidate.percent);
+    if (candidate === undefined) await tryToKeep(config, keep);
+    else keeps.set(member, keep);
+  }
+
+  function wait(name: string): void {
+    if (waiting.has(name)) return;
+    waiting.set(name, Date.now());
+    options.onWaiting?.(name);
   }
 
   /** @param deciding that goes on in its place */
@@ -175,28 +241,4 @@ export async function startLivePolicy(
       options.onNotKept?.(error, name);
     }
   }
-}
-
-/** A line for each policy, and for each change that was refused since. */
-export function describeState(policy: LivePolicy): readonly string[] {
-  const refused = policy.refused();
-  return policy.active().members.flatMap(({ config: { name }, loaded, origin }) => {
-    const change = refused.get(name);
-    const lines = [
-      `${name}: revision ${loaded.revision} decides${origin === 'kept' ? ', kept from an earlier run' : ''}`,
-    ];
-    if (change === undefined) return lines;
-    const summary = firstLine(change.error instanceof Error ? change.error.message : String(change.error));
-    const faults = change.error instanceof PolicyError ? change.error.faults : [];
-    return [
-      ...lines,
-      `${name}: the change of ${new Date(change.atMs).toISOString()} was refused: ${summary}`,
-      ...faults.map((fault) => `  ${firstLine(formatFault(fault))}`),
-    ];
-  });
-}
-
-/** What follows quotes the policy, which is the log's to show. */
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0] ?? '';
 }

@@ -23,6 +23,10 @@ export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['replay', async () => (await import('./cli/replay.ts')).registerReplay],
   ['init', async () => (await import('./cli/init.ts')).registerInit],
   ['schema', async () => (await import('./cli/schema.ts')).registerSchema],
+  ['status', async () => (await import('./cli/status.ts')).registerStatus],
+  ['reload', async () => (await import('./cli/reload.ts')).registerReload],
+  ['rollback', async () => (await import('./cli/rollback.ts')).registerRollback],
+  ['rollout', async () => (await import('./cli/rollout.ts')).registerRollout],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
 

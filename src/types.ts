@@ -447,6 +447,10 @@ export interface PolicyConfig {
   readonly schema?: 'strict' | 'warn' | 'off' | undefined;
   /** Where the last good policy is kept, absolute; absent: a restart needs its source. */
   readonly stateDir?: string | undefined;
+  /** Revisions that stay loaded, the one that decides among them. */
+  readonly keepRevisions: number;
+  /** The share of the callers that a new revision gets at first; absent: all. */
+  readonly rollout?: { readonly percent: number } | undefined;
   /** For the engine `opa`. */
   readonly opa?: OpaConfig | undefined;
 }

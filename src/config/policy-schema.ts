@@ -65,16 +65,33 @@ const members = {
     .describe(
       "What reads members of the input that there are not is: an error, a warning of check, or other systems' own.",
     ),
+  keep_revisions: z
+    .int()
+    .min(1)
+    .max(10)
+    .default(3)
+    .describe('Revisions that stay loaded to go back to, the one that decides among them.'),
+  rollout: z
+    .strictObject({
+      percent: z.number().min(0).max(100).describe('Of the callers, until it is told otherwise.'),
+    })
+    .optional()
+    .describe('A new revision gets a share of the callers at first. Default: all.'),
   opa,
 };
 
-const toConfig = <
-  Members extends { readonly deny_list_operations: readonly string[]; readonly state_dir?: string | undefined },
->({
+interface Respelled {
+  readonly deny_list_operations: readonly string[];
+  readonly keep_revisions: number;
+  readonly state_dir?: string | undefined;
+}
+
+const toConfig = <Members extends Respelled>({
   deny_list_operations: denyListOperations,
+  keep_revisions: keepRevisions,
   state_dir: stateDir,
   ...rest
-}: Members) => ({ ...rest, denyListOperations, stateDir });
+}: Members) => ({ ...rest, denyListOperations, keepRevisions, stateDir });
 
 const entry = z
   .strictObject({

@@ -89,6 +89,8 @@ function printPolicy(policy: PolicyConfig): Record<string, unknown> {
     deadline: printDuration(policy.deadline),
     memory: printSize(policy.memory),
     workers: policy.workers,
+    keep_revisions: policy.keepRevisions,
+    ...(policy.rollout && { rollout: policy.rollout }),
     schema: policy.schema ?? 'warn',
     ...(policy.opa && { opa: printOpa(policy.opa) }),
     ...(policy.stateDir !== undefined && { state_dir: policy.stateDir }),

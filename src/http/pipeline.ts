@@ -22,7 +22,7 @@ import { deliver } from '../stream/deliver.ts';
 import { createUsageHider } from '../stream/hide-usage.ts';
 import { startReport } from '../stream/readers/table.ts';
 import { createTap, readFraming } from '../stream/tap.ts';
-import type { Config, DecidingPolicy, Decision } from '../types.ts';
+import type { Config, DecidingPolicy, Decision, Principal } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import type { Via } from '../upstream/via.ts';
@@ -40,8 +40,8 @@ export interface PipelineParts {
   /** Where the data listener asks for certificates. */
   readonly certify?: Certify | undefined;
   readonly identify: Identify;
-  /** What decides now. */
-  readonly policy: () => DecidingPolicy;
+  /** What decides now, for this caller. */
+  readonly policy: (principal: Principal, clientIp: string) => DecidingPolicy;
   readonly upstream: Upstream;
   readonly via: Via;
   readonly bodies: BodyBudget;
@@ -127,7 +127,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
               ? undefined
               : readPathModel(pathModel);
         // One for the input and the decision: a reload may come between any two requests.
-        const policy = parts.policy();
+        const clientIp = request.socket.remoteAddress ?? '';
+        const policy = parts.policy(principal, clientIp);
         const decisionId = randomUUID();
         const input = buildInput(
           {
@@ -137,7 +138,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
             method,
             principal,
             asked,
-            clientIp: request.socket.remoteAddress ?? '',
+            clientIp,
             clientCertificate: certified?.principal.id,
             rawHeaders: request.rawHeaders,
             nowNs: Date.now() * 1e6,

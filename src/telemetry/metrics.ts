@@ -15,10 +15,18 @@ export interface MetricsOptions {
   readonly revision: () => string | undefined;
   /** `kept` where a policy of an earlier run decides; `configured` by default. */
   readonly policyOrigin?: () => 'configured' | 'kept';
+  /** Revisions that decide for a share of the callers; none by default. */
+  readonly rollouts?: () => Iterable<Rollout>;
   /** Requests that have not ended. */
   readonly inFlight: () => number;
   /** When the own certificate of each secured connection expires, Unix time in ms; none by default. */
   readonly certificateExpiries?: () => Iterable<readonly [connection: string, expiresMs: number]>;
+}
+
+export interface Rollout {
+  readonly policy: string;
+  readonly revision: string;
+  readonly percent: number;
 }
 
 export interface Metrics {
@@ -34,6 +42,8 @@ export interface Metrics {
 }
 
 const other = 'other';
+/** Revisions that decisions are counted by at a time. */
+const mostRevisions = 20;
 
 /** OpenTelemetry's names of operations; those without one keep ours. */
 const genAiOperations: Readonly<Partial<Record<Operation, string>>> = { chat: 'chat', generate: 'text_completion' };
@@ -141,6 +151,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
       if (revision !== undefined) this.set({ revision, origin }, 1);
     },
   });
+  new Gauge({
+    name: 'opallama_policy_rollout_percent',
+    help: 'Share of the callers that a revision decides for while it is rolled out.',
+    labelNames: ['policy', 'revision'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { policy, revision, percent } of options.rollouts?.() ?? []) this.set({ policy, revision }, percent);
+    },
+  });
   const tokens = new Histogram({
     name: 'gen_ai_client_token_usage',
     help: 'Tokens of a request, by type.',
@@ -170,6 +190,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers,
   });
 
+  /** Those that have decided lately: a policy that changes every minute must not make series for ever. */
+  const revisions = new Set<string>();
+
   return {
     registry,
     auditFailed: () => auditFailures.inc(),
@@ -186,7 +209,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
       });
       if (measures.decisionS !== undefined) {
         decisionDuration.observe(measures.decisionS);
-        decisions.inc({ result: event.policy_result, reason: measures.reasonLabel, revision: event.revision ?? other });
+        const revision = event.revision ?? other;
+        if (!revisions.has(revision)) admit(revision);
+        decisions.inc({ result: event.policy_result, reason: measures.reasonLabel, revision });
       }
       if (measures.overheadS !== undefined) overhead.observe(measures.overheadS);
       if (event.target !== undefined && event.error?.startsWith('upstream_') === true) {
@@ -195,6 +220,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
       observeGenAi(event, measures);
     },
   };
+
+  function admit(revision: string): void {
+    revisions.add(revision);
+    const [oldest] = revisions;
+    if (revisions.size <= mostRevisions || oldest === undefined) return;
+    revisions.delete(oldest);
+    void decisions.get().then(({ values }) => {
+      if (revisions.has(oldest)) return;
+      for (const { labels } of values) if (labels.revision === oldest) decisions.remove(labels);
+    });
+  }
 
   function observeGenAi(event: AuditEvent, measures: Measures): void {
     const operation = event.operation && genAiOperations[event.operation];

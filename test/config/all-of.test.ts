@@ -24,6 +24,7 @@ test('each entry is a policy with a name, its defaults and its path', () => {
       deadline: 500,
       memory: 1024 * 1024 * 1024,
       workers: 2,
+      keepRevisions: 3,
     },
     {
       name: 'team',
@@ -37,6 +38,7 @@ test('each entry is a policy with a name, its defaults and its path', () => {
       deadline: 500,
       memory: 1024 * 1024 * 1024,
       workers: 2,
+      keepRevisions: 3,
     },
   ]);
 });

@@ -25,6 +25,7 @@ test('without anything but who may enter, every default of the design stands', (
     deadline: 500,
     memory: 1024 * 1024 * 1024,
     workers: 2,
+    keepRevisions: 3,
   });
   assert.deepEqual(config.identity, {
     jwt: [],

@@ -14,6 +14,7 @@ export function policyConfig(over: Partial<PolicyConfig> = {}): PolicyConfig {
     deadline: 5000,
     memory: 1024 * 1024 * 1024,
     workers: 2,
+    keepRevisions: 3,
     ...over,
   };
 }

@@ -1,6 +1,8 @@
 /** Metrics: the documented names and buckets, and labels that no caller can make. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+
 import { createMetrics, type MetricsOptions } from '../../src/telemetry/metrics.ts';
 import type { AuditEvent, Measures } from '../../src/types.ts';
 
@@ -90,7 +92,9 @@ const documented: Readonly<Record<string, string>> = {
   opallama_tls_handshake_failures_total: 'counter',
   opallama_tls_reload_total: 'counter',
   opallama_upstream_errors_total: 'counter',
+  opallama_admin_requests_total: 'counter',
   opallama_audit_failures_total: 'counter',
+  opallama_policy_rollout_percent: 'gauge',
   opallama_overhead_seconds: 'histogram',
   gen_ai_client_token_usage: 'histogram',
   gen_ai_server_request_duration_seconds: 'histogram',
@@ -264,4 +268,14 @@ test('requests in flight, failed audit writes and loads of a policy are counted'
     '{result="success"}': '1',
     '{result="failure"}': '2',
   });
+});
+
+test('a policy that changes all the time makes no series for ever', async () => {
+  const { metrics, series } = createTestMetrics();
+  for (let number = 0; number < 100; number += 1) metrics.observe(eventOf({ revision: `r${number}` }), measures);
+  // They are taken out behind the events.
+  await setImmediate();
+  const kept = Object.keys(await series('opallama_decisions_total'));
+  assert.equal(kept.length, 20);
+  assert.ok(kept.some((labels) => labels.includes('"r99"')));
 });

@@ -16,12 +16,39 @@ export interface PolicyDocument {
   readonly path: string;
   /** `directory`, `bundle`, or `none` where nothing is read here. */
   readonly kind: string;
+  /** `kept`: from an earlier run, because what is configured could not be loaded. */
+  readonly origin: 'configured' | 'kept';
   readonly loaded_at: string;
   readonly tests_passed: number;
   /** Why it can't decide at the moment. */
   readonly not_ready?: string | undefined;
+  /** A revision that decides for a share of the callers. */
+  readonly rollout?: { readonly revision: string; readonly percent: number } | undefined;
+  /** Since when what is new waits for a reload: somebody rolled back. */
+  readonly held_since?: string | undefined;
+  /** Since when there is something new that waits. */
+  readonly waiting_since?: string | undefined;
   /** The last change, where it was refused. */
   readonly refused?: RefusedDocument | undefined;
+}
+
+export interface RevisionDocument {
+  readonly revision: string;
+  /** `rollout`: for a share of the callers; `kept`: to go back to. */
+  readonly state: 'decides' | 'rollout' | 'kept';
+  readonly percent?: number | undefined;
+  readonly loaded_at: string;
+  readonly tests_passed: number;
+  readonly not_ready?: string | undefined;
+}
+
+/** What a rollback or a rollout came to. */
+export interface ChangeDocument {
+  readonly policy: string;
+  readonly former_revision: string;
+  /** That decides now. */
+  readonly revision: string;
+  readonly rollout?: PolicyDocument['rollout'];
 }
 
 export interface StatusDocument {
@@ -44,6 +71,7 @@ export interface ReloadDocument {
   readonly revision: string;
   /** That decided before. */
   readonly former_revision: string;
+  readonly rollout?: PolicyDocument['rollout'];
   readonly refused?: RefusedDocument | undefined;
 }
 
@@ -51,5 +79,11 @@ export interface ReloadDocument {
 export interface Administration {
   status(): StatusDocument;
   policies(): readonly PolicyDocument[];
+  /** Those that are kept, the one to go back to behind the one that decides. */
+  revisions(policy: string): readonly RevisionDocument[];
   reload(policy: string): Promise<ReloadDocument>;
+  /** @param revision to go to; the one before by default */
+  rollBack(policy: string, revision: string | undefined): ChangeDocument;
+  /** @param percent of the callers, 0 to 100 */
+  rollOut(policy: string, percent: number): Promise<ChangeDocument>;
 }

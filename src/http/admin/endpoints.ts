@@ -23,16 +23,30 @@ function read(path: string, run: Endpoint['run']): Endpoint {
   return { method: 'GET', path, changes: false, members: [], run };
 }
 
+function change(path: string, members: Endpoint['members'], run: Endpoint['run']): Endpoint {
+  return { method: 'POST', path, changes: true, members, run };
+}
+
 export const endpoints: readonly Endpoint[] = [
   read('/v1/status', (administration) => administration.status()),
   read('/v1/policies', (administration) => ({ policies: administration.policies() })),
-  {
-    method: 'POST',
-    path: '/v1/policies/{name}/reload',
-    changes: true,
-    members: [],
-    run: (administration, { name }) => administration.reload(name),
-  },
+  read('/v1/policies/{name}/revisions', (administration, { name }) => ({
+    policy: name,
+    revisions: administration.revisions(name),
+  })),
+  change('/v1/policies/{name}/reload', [], (administration, { name }) => administration.reload(name)),
+  change('/v1/policies/{name}/rollback', ['revision'], (administration, { name, body }) => {
+    const { revision } = body;
+    if (revision !== undefined && typeof revision !== 'string')
+      throw new RequestError('invalid_member', 'The member "revision" must be a string.');
+    return administration.rollBack(name, revision);
+  }),
+  change('/v1/policies/{name}/rollout', ['percent'], (administration, { name, body }) => {
+    const { percent } = body;
+    if (typeof percent !== 'number' || percent < 0 || percent > 100)
+      throw new RequestError('invalid_member', 'The member "percent" must be a number from 0 to 100.');
+    return administration.rollOut(name, percent);
+  }),
 ];
 
 /**

@@ -1,0 +1,85 @@
+import type { Command } from 'commander';
+
+import {
+  type AdminOptions,
+  addAdminOptions,
+  adminNotes,
+  createAdminClient,
+  listOf,
+  memberOf,
+  textOf,
+} from './admin-client.ts';
+import type { CliDeps } from './config-options.ts';
+import { paint, table, toJson } from './output.ts';
+
+/** `opallama status`: what a running sidecar decides by. */
+export function registerStatus(program: Command, deps: CliDeps): void {
+  addAdminOptions(program.command('status'))
+    .description('say what a running sidecar decides by: revisions, rollouts, refused changes')
+    .addHelpText('after', `${adminNotes} 1 also where it is not ready, or a change was refused.`)
+    .action(async (options: AdminOptions) => {
+      const client = createAdminClient(options, deps.environment);
+      const status = await client.get('/v1/status');
+      const policies = listOf(status, 'policies');
+      if (options.format === 'json') {
+        const revisions: Record<string, unknown> = {};
+        for (const policy of policies) {
+          const name = textOf(policy, 'name');
+          revisions[name] = memberOf(await client.get(`/v1/policies/${name}/revisions`), 'revisions');
+        }
+        deps.write(toJson({ ...Object(status), revisions }));
+      } else {
+        deps.write(printStatus(status));
+        for (const policy of policies) {
+          const path = `/v1/policies/${textOf(policy, 'name')}/revisions`;
+          deps.write(`\n${printPolicy(policy, listOf(await client.get(path), 'revisions'))}`);
+        }
+      }
+      const hasFinding = policies.some((policy) => memberOf(policy, 'refused') !== undefined);
+      if (hasFinding || memberOf(status, 'ready') !== true) process.exitCode = 1;
+    });
+}
+
+function printStatus(status: unknown): string {
+  const isReady = memberOf(status, 'ready') === true;
+  const listeners = Object.entries(Object(memberOf(status, 'listeners'))).map(([name, at]) => `${name} ${at}`);
+  const facts = [
+    ['ready', isReady ? 'yes' : `no: ${listOf(status, 'not_ready').join('; ')}`],
+    ['version', textOf(status, 'version')],
+    ['up since', textOf(status, 'started_at')],
+    ['in flight', textOf(status, 'in_flight')],
+    ['upstream', textOf(status, 'upstream')],
+    ['listeners', listeners.join(', ')],
+  ];
+  return table(facts);
+}
+
+function printPolicy(policy: unknown, revisions: readonly unknown[]): string {
+  const refused = memberOf(policy, 'refused');
+  const notes = [
+    textOf(policy, 'not_ready') === '' ? [] : [`can not decide: ${textOf(policy, 'not_ready')}`],
+    memberOf(policy, 'held_since') === undefined
+      ? []
+      : [`was rolled back at ${textOf(policy, 'held_since')}; opallama reload takes what is new again`],
+    memberOf(policy, 'waiting_since') === undefined
+      ? []
+      : [`has changed since, at ${textOf(policy, 'waiting_since')}, and waits`],
+    refused === undefined
+      ? []
+      : [
+          `the change of ${textOf(refused, 'at')} was refused: ${textOf(refused, 'summary')}`,
+          ...listOf(refused, 'faults'),
+        ],
+  ].flat();
+  const rows = revisions.map((each) => {
+    const percent = textOf(each, 'percent');
+    const state = percent === '' ? textOf(each, 'state') : `${textOf(each, 'state')} ${percent} %`;
+    return [`  ${textOf(each, 'revision')}`, state, textOf(each, 'loaded_at'), `${textOf(each, 'tests_passed')} tests`];
+  });
+  const what = `${textOf(policy, 'entrypoint')} by ${textOf(policy, 'engine')}, ${textOf(policy, 'path')}`;
+  return [
+    `${paint('bold', textOf(policy, 'name'))}  ${what}\n`,
+    table(rows),
+    ...notes.map((note) => `  ${paint('yellow', String(note))}\n`),
+  ].join('');
+}
