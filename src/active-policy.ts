@@ -145,13 +145,14 @@ async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<P
 type Member = Pick<PolicyMember, 'prepared' | 'loaded' | 'place'>;
 
 async function loadHere(options: IsolationOptions, { toolchain, runTests, onPrepared }: Sources): Promise<Member> {
-  const { path, entrypoint, schema } = options.config;
+  const { path, entrypoint, schema, signature } = options.config;
   const { needs } = options.engine;
   const { policy, ...prepared } = await preparePolicy({
     path,
     entrypoint,
     toolchain,
     needs,
+    signature,
     mustFitSchema: schema === 'strict',
     ...(runTests !== undefined && { runTests }),
   });
@@ -161,10 +162,11 @@ async function loadHere(options: IsolationOptions, { toolchain, runTests, onPrep
 
 /** Much data is seconds of work, in which the event loop would stand still: this thread never sees any of it. */
 async function loadApart(options: IsolationOptions, { searchPath, runTests, onPrepared }: Sources): Promise<Member> {
-  const { path, entrypoint, schema } = options.config;
+  const { path, entrypoint, schema, signature } = options.config;
   const { needs } = options.engine;
   const mustFitSchema = schema === 'strict';
-  const { policy, ...prepared } = await prepareApart({ path, entrypoint, needs, searchPath, runTests, mustFitSchema });
+  const wanted = { path, entrypoint, needs, searchPath, runTests, mustFitSchema, signature };
+  const { policy, ...prepared } = await prepareApart(wanted);
   onPrepared?.(policy);
   const loaded = await loadInThreads(policy, options);
   return { prepared, loaded, place: { place: 'worker', why: 'the policy has much data' } };

@@ -54,7 +54,7 @@ export async function loadFirst(
     try {
       const kept = await findKept(config);
       if (kept === undefined) throw failure;
-      const member = await loadMember({ ...config, path: kept.file }, all, sources);
+      const member = await loadMember({ ...config, path: kept.file, signature: undefined }, all, sources);
       return { member: { ...member, config, origin: 'kept' }, failure, keep: async () => {} };
     } catch (second) {
       throw second === failure ? failure : addReason(failure, second);

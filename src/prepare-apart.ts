@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads';
 import type { Failure, PackedPolicy } from './decision/isolation/messages.ts';
 import { unpackFailure } from './decision/isolation/pack.ts';
 import type { PreparedPolicy } from './policy/prepare.ts';
-import type { EngineNeeds } from './types.ts';
+import type { EngineNeeds, SignatureConfig } from './types.ts';
 
 export interface PrepareApartOptions {
   readonly path: string;
@@ -17,6 +17,7 @@ export interface PrepareApartOptions {
   readonly needs: EngineNeeds;
   readonly searchPath: string | undefined;
   readonly runTests: boolean | undefined;
+  readonly signature: SignatureConfig | undefined;
   readonly mustFitSchema: boolean;
 }
 

@@ -422,6 +422,19 @@ export interface UpstreamTls {
   readonly serverName: string | undefined;
 }
 
+/** By whom bundles must be signed, as OPA signs them. */
+export interface SignatureConfig {
+  readonly algorithm: JwtConfig['algorithm'];
+  readonly key: KeyObject;
+  /** Where the key came from, for `--print-config`. */
+  readonly source?: JwtConfig['source'];
+  /** A signature that names another key is refused. */
+  readonly keyId: string | undefined;
+  readonly scope: string | undefined;
+  /** Files of the bundle that need not be signed. */
+  readonly excludeFiles: readonly string[];
+}
+
 /** One policy: where it comes from, the engine that evaluates it and what that engine is told. */
 export interface PolicyConfig {
   /** Tells it from the others that must allow as well; `policy` for the only one. */
@@ -451,6 +464,8 @@ export interface PolicyConfig {
   readonly keepRevisions: number;
   /** The share of the callers that a new revision gets at first; absent: all. */
   readonly rollout?: { readonly percent: number } | undefined;
+  /** Absent: bundles need no signature. */
+  readonly signature?: SignatureConfig | undefined;
   /** For the engine `opa`. */
   readonly opa?: OpaConfig | undefined;
 }

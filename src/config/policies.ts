@@ -1,9 +1,10 @@
 /** The policies that decide: the section `policy` itself, or the entries of its list `all_of`. */
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { PolicyConfig } from '../types.ts';
+import type { PolicyConfig, SignatureConfig } from '../types.ts';
 import type { Environment } from './environment.ts';
 import type { Path } from './faults.ts';
+import { loadKey } from './keys.ts';
 import { valueAt } from './layers.ts';
 import { loadOpa } from './opa.ts';
 import type { policy as policySchema } from './policy-schema.ts';
@@ -43,9 +44,13 @@ export function listPolicies(policy: Section, sources: PolicySources): readonly 
 }
 
 function complete(entry: Entry, at: Path, sources: PolicySources): PolicyConfig {
-  const { opa, stateDir, ...rest } = entry;
+  const { opa, stateDir, signature: signed, ...rest } = entry;
+  const signature = signed && completeSignature(signed, [...at, 'signature'], sources);
+  if (signed !== undefined && ['opa', 'module'].includes(entry.engine))
+    sources.report([...at, 'signature'], `does not go with the engine ${entry.engine}, which reads no bundle here`);
   const policy = {
     ...rest,
+    ...(signature && { signature }),
     path: resolve(sources.directory([...at, 'path']), entry.path),
     ...(stateDir !== undefined && { stateDir: resolve(sources.directory([...at, 'state_dir']), stateDir) }),
   };
@@ -58,4 +63,18 @@ function complete(entry: Entry, at: Path, sources: PolicySources): PolicyConfig 
     report: (member, text) => sources.report([...section, ...member], text),
   });
   return { ...policy, opa: loaded };
+}
+
+function completeSignature(
+  section: NonNullable<Entry['signature']>,
+  at: Path,
+  sources: PolicySources,
+): SignatureConfig | undefined {
+  const loaded = loadKey(section, (member) => sources.directory([...at, member]), sources);
+  if (!('key' in loaded)) {
+    sources.report(loaded.member === undefined ? at : [...at, loaded.member], loaded.fault);
+    return undefined;
+  }
+  const { algorithm, key_id: keyId, scope, exclude_files: excludeFiles } = section;
+  return { algorithm, ...loaded, keyId, scope, excludeFiles };
 }

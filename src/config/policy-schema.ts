@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { engineNames } from '../decision/engines/table.ts';
 import { duration, name, parsed, size } from './fields.ts';
 import { opa } from './opa-schema.ts';
+import { signature } from './signature-schema.ts';
 import { quote, UnitError } from './units.ts';
 
 function parseEntrypoint(value: string | number): string {
@@ -77,6 +78,7 @@ const members = {
     })
     .optional()
     .describe('A new revision gets a share of the callers at first. Default: all.'),
+  signature: signature.optional(),
   opa,
 };
 

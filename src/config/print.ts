@@ -8,6 +8,7 @@ import type {
   OllamaKeyConfig,
   OpaConfig,
   PolicyConfig,
+  SignatureConfig,
   UpstreamTls,
 } from '../types.ts';
 
@@ -92,8 +93,19 @@ function printPolicy(policy: PolicyConfig): Record<string, unknown> {
     keep_revisions: policy.keepRevisions,
     ...(policy.rollout && { rollout: policy.rollout }),
     schema: policy.schema ?? 'warn',
+    ...(policy.signature && { signature: printSignature(policy.signature) }),
     ...(policy.opa && { opa: printOpa(policy.opa) }),
     ...(policy.stateDir !== undefined && { state_dir: policy.stateDir }),
+  };
+}
+
+function printSignature({ algorithm, source, keyId, scope, excludeFiles }: SignatureConfig): Record<string, unknown> {
+  return {
+    algorithm,
+    ...(source && { [source.member]: source.value }),
+    ...(keyId !== undefined && { key_id: quoted(keyId) }),
+    ...(scope !== undefined && { scope: quoted(scope) }),
+    exclude_files: excludeFiles,
   };
 }
 

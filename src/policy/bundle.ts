@@ -7,6 +7,8 @@ import { gunzip } from 'node:zlib';
 import type { ReadEntry } from 'tar';
 
 import { PolicyError } from '../errors.ts';
+import type { SignatureConfig } from '../types.ts';
+import { signaturesFile, verifyBundle } from './verify-bundle.ts';
 
 export interface Bundle {
   /** By path without a leading slash; the manifest and signatures left out. */
@@ -25,8 +27,11 @@ const endOfArchive = Buffer.alloc(2 * blockBytes);
 
 const manifestFile = '.manifest';
 
-/** @throws PolicyError for anything that is not a whole bundle */
-export async function readBundle(path: string): Promise<Bundle> {
+/**
+ * @param signature by whom it must be signed, where it must
+ * @throws PolicyError for anything that is not a whole bundle
+ */
+export async function readBundle(path: string, signature?: SignatureConfig): Promise<Bundle> {
   const packed = await readFile(path).catch((cause: unknown) => {
     throw new PolicyError(`The bundle ${path} can't be read.`, [], { cause });
   });
@@ -43,8 +48,9 @@ export async function readBundle(path: string): Promise<Bundle> {
   if (isPacked(tar)) throw new PolicyError(`The bundle ${path} is packed twice. Build it again.`);
   if (!hasEnd(tar)) throw new PolicyError(`The bundle ${path} has no end. Was it cut short? Build it again.`);
   const files = await unpack(tar, path);
+  if (signature !== undefined) verifyBundle(files, signature, path);
   return {
-    files: new Map([...files].filter(([name]) => name !== manifestFile && name !== '.signatures.json')),
+    files: new Map([...files].filter(([name]) => name !== manifestFile && name !== signaturesFile)),
     ...readManifest(files.get(manifestFile), path),
   };
 }

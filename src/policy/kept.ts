@@ -57,10 +57,13 @@ export async function findKept(
 }
 
 /** What must be the same for a kept policy to stand in: one that was never checked by today's configuration must not. */
-function sourceOf({ path, engine, entrypoint }: PolicyConfig): string {
-  return createHash('sha256')
-    .update(JSON.stringify([path, engine, entrypoint]))
-    .digest('hex');
+function sourceOf({ path, engine, entrypoint, signature }: PolicyConfig): string {
+  const hash = createHash('sha256').update(JSON.stringify([path, engine, entrypoint]));
+  if (signature === undefined) return hash.digest('hex');
+  const { algorithm, key, keyId, scope, excludeFiles } = signature;
+  hash.update(JSON.stringify([algorithm, keyId, scope, excludeFiles]));
+  hash.update(key.type === 'secret' ? key.export() : key.export({ type: 'spki', format: 'der' }));
+  return hash.digest('hex');
 }
 
 function filesOf(policy: KeepablePolicy, kept: z.infer<typeof metadata>['opallama_kept']): Map<string, Uint8Array> {

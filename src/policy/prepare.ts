@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 
 import { PolicyError } from '../errors.ts';
-import type { EngineNeeds, PolicySet } from '../types.ts';
+import type { EngineNeeds, PolicySet, SignatureConfig } from '../types.ts';
 import { readReport } from './bundle-report.ts';
 import { readInputSchema, schemasOf } from './input-schema.ts';
 import { outlineData } from './outline.ts';
@@ -18,6 +18,8 @@ export interface PrepareOptions {
   readonly toolchain: Toolchain;
   /** What the engine needs; `wasm` by default. */
   readonly needs?: EngineNeeds;
+  /** By whom a bundle must be signed, where it must. */
+  readonly signature?: SignatureConfig | undefined;
   /** `false` where nothing is to be enforced: an author asks what a policy decides whose tests do not pass yet. */
   readonly runTests?: boolean;
   /** Whether Rego must fit the schema of the input. */
@@ -43,7 +45,7 @@ export async function preparePolicy(options: PrepareOptions): Promise<PreparedPo
     case 'none':
       return { policy: nothing, kind: 'none', testsPassed: 0, ignoredFiles: [] };
     case 'files': {
-      const { kind, files, revision } = await readPolicyFiles(path);
+      const { kind, files, revision } = await readPolicyFiles(path, options.signature);
       const policy = { ...nothing, revision: revision ?? hashFiles(files), files };
       return { policy, kind, testsPassed: 0, ignoredFiles: [] };
     }
@@ -55,7 +57,7 @@ export async function preparePolicy(options: PrepareOptions): Promise<PreparedPo
 
 async function prepareRego(options: PrepareOptions, needs: 'rego' | 'wasm'): Promise<PreparedPolicy> {
   const { path, entrypoint, toolchain } = options;
-  const source = await readPolicySource(path);
+  const source = await readPolicySource(path, { signature: options.signature });
   const { data, modules } = source;
   const revision = source.revision ?? hashFiles(source.files);
   const read = { ...emptyPolicy, revision, data, entrypoints: [entrypoint] };

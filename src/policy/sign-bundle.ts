@@ -1,10 +1,11 @@
 /** Signs a bundle as OPA does, so that OPA verifies it: a JWT over the hashes of its files in `.signatures.json`. */
-import { createHash, type KeyObject } from 'node:crypto';
+import { createHash, type Hash, type KeyObject } from 'node:crypto';
 import { basename } from 'node:path';
 
 import jwt from 'jsonwebtoken';
 
-import { parseExactJson } from '../exact-json.ts';
+import { PolicyError } from '../errors.ts';
+import { readBaseDocument } from './base-document.ts';
 
 export const signingAlgorithms = [
   'RS256',
@@ -36,7 +37,7 @@ export interface Signing {
 export function signBundle(files: ReadonlyMap<string, Uint8Array>, signing: Signing): Uint8Array {
   const hashes = [...files]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, bytes]) => ({ name, hash: hashFile(name, bytes), algorithm: 'SHA-256' }));
+    .map(([name, bytes]) => ({ name, hash: hashFile(name, bytes, createHash('sha256')), algorithm: 'SHA-256' }));
   const token = jwt.sign({ ...signing.claims, files: hashes }, signing.key, {
     algorithm: signing.algorithm,
     // The time would make other bytes of the same policy.
@@ -45,13 +46,32 @@ export function signBundle(files: ReadonlyMap<string, Uint8Array>, signing: Sign
   return Buffer.from(`${JSON.stringify({ signatures: [token] })}\n`);
 }
 
-/** Documents are hashed by what they say, everything else by its bytes (OPA's docs: bundle signature format). */
-function hashFile(name: string, bytes: Uint8Array): string {
-  const hash = createHash('sha256');
-  if (!['data.json', '.manifest'].includes(basename(name))) return hash.update(bytes).digest('hex');
-  const value = parseExactJson(Buffer.from(bytes).toString('utf8'));
+/**
+ * Documents are hashed by what they say, everything else by its bytes (OPA's docs: bundle signature format).
+ *
+ * @returns hexadecimal digits
+ * @throws where a document can't be read
+ */
+export function hashFile(name: string, bytes: Uint8Array, hash: Hash): string {
+  const base = basename(name);
+  const isYaml = /^data\.ya?ml$/.test(base);
+  if (!isYaml && !['data.json', '.manifest'].includes(base)) return hash.update(bytes).digest('hex');
+  const value = isYaml ? readYaml(name, bytes) : parseAsWritten(Buffer.from(bytes).toString('utf8'));
   write(value, (text) => hash.update(text));
   return hash.digest('hex');
+}
+
+function readYaml(name: string, bytes: Uint8Array): unknown {
+  const read = readBaseDocument(name, bytes);
+  if (Array.isArray(read)) throw new PolicyError(`${name} can't be read.`, read);
+  return read;
+}
+
+/** Numbers count as they are written: to OPA 1.0 is not 1 there. */
+function parseAsWritten(text: string): unknown {
+  return JSON.parse(text, (_key, value, { source }) =>
+    typeof value === 'number' && source !== undefined ? JSON.rawJSON(source) : value,
+  );
 }
 
 /** JSON without blanks, keys sorted by their bytes. */

@@ -8,6 +8,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, join, posix } from 'node:path';
 
 import { PolicyError, type PolicyFault } from '../errors.ts';
+import type { SignatureConfig } from '../types.ts';
 import { readBaseDocument } from './base-document.ts';
 import { readBundle } from './bundle.ts';
 import { addLibrary, type WithLibrary } from './library.ts';
@@ -37,26 +38,33 @@ const mostBytes = 256 * 1024 * 1024;
 
 const dataFile = /^data\.(?:json|ya?ml)$/;
 
+export interface ReadOptions {
+  readonly copies?: 'dropped' | 'kept' | 'alone';
+  readonly signature?: SignatureConfig | undefined;
+}
+
 /**
  * With what the policy imports of opallama's library (`addLibrary`).
  *
+ * @param options.signature by whom it must be signed, where it must
  * @param options.copies files that are the library's own: `dropped`, or `kept` for those who test what is there; `alone` adds
  *   nothing either, for a caller who puts several paths together
  * @throws PolicyError with file, row and column
  */
 export async function readPolicySource(
   path: string,
-  { copies = 'dropped' }: { readonly copies?: 'dropped' | 'kept' | 'alone' } = {},
+  { copies = 'dropped', signature }: ReadOptions = {},
 ): Promise<PolicySource> {
   const complete = (files: ReadonlyMap<string, Uint8Array>) =>
     copies === 'alone' ? { files, library: [] } : addLibrary(files, copies);
   if (await isDirectory(path)) {
+    if (signature !== undefined) refuseUnsigned(path);
     const source = assemble('directory', await complete(await readDirectory(path, isPolicyFile)), undefined);
     if (Object.keys(source.modules).length === 0)
       throw new PolicyError(`The directory ${path} holds no .rego file. For another language set policy.engine.`);
     return source;
   }
-  const { files, revision, metadata } = await readBundle(path);
+  const { files, revision, metadata } = await readBundle(path, signature);
   return { ...assemble('bundle', await complete(files), revision), metadata };
 }
 
@@ -67,14 +75,21 @@ export type PolicyFiles = Pick<PolicySource, 'files' | 'revision'> & { readonly 
  *
  * @throws PolicyError
  */
-export async function readPolicyFiles(path: string): Promise<PolicyFiles> {
+export async function readPolicyFiles(path: string, signature?: SignatureConfig): Promise<PolicyFiles> {
   if (await isDirectory(path)) {
+    if (signature !== undefined) refuseUnsigned(path);
     const files = await readDirectory(path, () => true);
     if (files.size === 0) throw new PolicyError(`The directory ${path} holds no file.`);
     return { kind: 'directory', files, revision: undefined };
   }
-  if (/\.(?:tar\.gz|tgz)$/.test(path)) return { kind: 'bundle', ...(await readBundle(path)) };
+  if (/\.(?:tar\.gz|tgz)$/.test(path)) return { kind: 'bundle', ...(await readBundle(path, signature)) };
+  if (signature !== undefined) refuseUnsigned(path);
   return { kind: 'file', files: new Map([[basename(path), await readOrRefuse(path)]]), revision: undefined };
+}
+
+/** What is no bundle carries no signature. */
+function refuseUnsigned(path: string): never {
+  throw new PolicyError(`policy.signature asks for a signed bundle, and ${path} is none. Build one: opallama build.`);
 }
 
 async function isDirectory(path: string): Promise<boolean> {
