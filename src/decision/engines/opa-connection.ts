@@ -1,6 +1,6 @@
 /**
  * HTTP to a remote OPA, below its SDK. The SDK asks by `fetch`, which knows no Unix sockets and no certificates, follows
- * redirects and reads answers of any length: see docs/decisions/027-remote-opa.md.
+ * redirects and reads answers of any length: see docs/decisions/021-remote-opa.md.
  */
 import { Agent, type IncomingMessage, request as plainRequest, type RequestOptions } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
