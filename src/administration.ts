@@ -3,11 +3,13 @@ import { formatFault, PolicyError, RequestError } from './errors.ts';
 import type { Administration, ChangeDocument, PolicyDocument, RefusedDocument } from './http/admin/contract.ts';
 import type { Candidate, Lineage } from './lineage.ts';
 import type { LivePolicy, RefusedChange } from './live-policy.ts';
+import type { LiveShadow } from './live-shadow.ts';
 import type { Address } from './types.ts';
 import { readVersion } from './version.ts';
 
 export interface AdministrationParts {
   readonly policy: LivePolicy;
+  readonly shadow: LiveShadow | undefined;
   readonly inFlight: () => number;
   /** Why the sidecar is not ready, in words; empty where it is. */
   readonly notReady: () => readonly string[];
@@ -62,6 +64,22 @@ export function createAdministration(parts: AdministrationParts): Administration
       const former = find(name).deciding.loaded.revision;
       await policy.rollOut(name, percent);
       return describeChange(name, former);
+    },
+    shadow() {
+      const { shadow } = parts;
+      if (shadow === undefined) throw new RequestError('unknown_policy', 'No shadow is configured: policy.shadow.');
+      const { name, engine, entrypoint, path, sample } = shadow.config;
+      return {
+        name,
+        revision: shadow.member()?.loaded.revision,
+        engine,
+        entrypoint,
+        path,
+        sample,
+        refused: describeRefused(shadow.refused()),
+        results: shadow.results(),
+        disagreements: shadow.disagreements(),
+      };
     },
   };
 

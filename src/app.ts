@@ -7,7 +7,7 @@ import { logPolicy } from './active-policy.ts';
 import { createAdministration } from './administration.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
-import { describeState } from './describe-state.ts';
+import { describeShadow, describeState } from './describe-state.ts';
 import { type AdminAction, createAdminListener } from './http/admin/admin-listener.ts';
 import { createServerClose } from './http/close-server.ts';
 import { createDataListener, type DataListener } from './http/data-listener.ts';
@@ -20,11 +20,12 @@ import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
 import { startLivePolicy } from './live-policy.ts';
+import { type LiveShadow, startLiveShadow } from './live-shadow.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
-import type { Address, Config } from './types.ts';
+import type { Address, Config, ShadowConfig, ShadowEvent } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
@@ -34,6 +35,8 @@ export interface AppOptions {
   readonly log: Logger;
   /** Where audit events go. */
   readonly observers: readonly RecordObserver[];
+  /** Where it is said what a shadow would have decided otherwise. */
+  readonly onShadow?: (event: ShadowEvent) => void;
   /** PATH, where an `opa` is looked for if the tool chain's module was not built. */
   readonly searchPath: string | undefined;
   /** Added to every answer. */
@@ -116,6 +119,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         'the policy held the event loop up and is evaluated in threads of its own from now on',
       ),
   });
+  const disagreements = createSparse({
+    most: 100,
+    perMs: 60_000,
+    onLeftOut: (kind, left_out) => log.warn({ kind, left_out }, 'more of a shadow was left out'),
+  });
+  const shadow = config.shadow && observeShadow(config.shadow);
   const batch = createBatch({
     delayMs: 20,
     most: 1000,
@@ -143,6 +152,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates),
     identify: createIdentify(config.identity),
     policy: policy.deciding,
+    shadow,
     upstream,
     via,
     bodies: createBodyBudget(config.limits.bodiesTotal),
@@ -179,7 +189,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     },
     metricsContentType: metrics.registry.contentType,
     notReady,
-    details: () => describeState(policy),
+    details: () => [...describeState(policy), ...(shadow ? describeShadow(shadow) : [])],
   });
   const certificates = watchCertificates(securedConnections(config, dataListener, agent), (connection, faults) => {
     metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');
@@ -200,6 +210,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
           pseudonym: via.pseudonym,
           administration: createAdministration({
             policy,
+            shadow,
             inFlight: pipeline.inFlight,
             notReady,
             upstream: upstream.id,
@@ -241,7 +252,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     auditFailed: metrics.auditFailed,
     tellNow: batch.drain,
     async reload() {
-      await Promise.all([policy.look(), certificates.look()]);
+      await Promise.all([policy.look(), shadow?.look(), certificates.look()]);
     },
     async close(graceMs = 10_000) {
       closing = true;
@@ -251,10 +262,35 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       refusals.close();
       batch.drain();
       upstream.close();
+      await shadow?.close();
+      disagreements.close();
       await policy.close();
       failures.close();
     },
   };
+
+  function observeShadow(shadowConfig: ShadowConfig): LiveShadow {
+    const { name, path, engine, entrypoint, sample } = shadowConfig;
+    return startLiveShadow(shadowConfig, {
+      searchPath: options.searchPath,
+      onLoaded({ loaded, place }) {
+        const facts = { shadow: name, path, engine, entrypoint, sample, revision: loaded.revision };
+        log.info({ ...facts, isolation: place.place }, 'shadow loaded: it is asked and never listened to');
+      },
+      onRefused: ({ error }) => log.error({ shadow: name, path, err: error }, 'the shadow can not be loaded'),
+      onEvaluationError(error, decisionId) {
+        if (disagreements.admits('failures'))
+          log.error({ err: error, decision_id: decisionId, shadow: name }, 'the shadow failed to evaluate');
+      },
+      onLost: (cause) => log.warn({ err: cause, shadow: name }, 'a thread of the shadow was ended and is replaced'),
+      onMoved: (took_ms) =>
+        log.warn({ took_ms, shadow: name }, 'the shadow held the event loop up and is evaluated in threads of its own'),
+      onResult: (result) => metrics.shadowDecided(name, result),
+      onDisagreement(event) {
+        if (options.onShadow !== undefined && disagreements.admits(event.disagreement)) options.onShadow(event);
+      },
+    });
+  }
 
   /** Who changed what; and who was not let in, never with what he presented. */
   function logAction(

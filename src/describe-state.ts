@@ -1,6 +1,7 @@
 /** What decides and what does not, in lines for people: `/readyz?verbose`. */
 import { formatFault, PolicyError } from './errors.ts';
-import type { LivePolicy } from './live-policy.ts';
+import type { LivePolicy, RefusedChange } from './live-policy.ts';
+import type { LiveShadow } from './live-shadow.ts';
 
 /** A line for each policy, for a rollout, for a hold, and for each change that was refused since. */
 export function describeState(policy: LivePolicy): readonly string[] {
@@ -20,15 +21,26 @@ export function describeState(policy: LivePolicy): readonly string[] {
       lines.push(`${name}: was rolled back at ${since}, until it is told to reload${changed}`);
     }
     const change = refused.get(name);
-    if (change === undefined) return lines;
-    const summary = firstLine(change.error instanceof Error ? change.error.message : String(change.error));
-    const faults = change.error instanceof PolicyError ? change.error.faults : [];
-    return [
-      ...lines,
-      `${name}: the change of ${new Date(change.atMs).toISOString()} was refused: ${summary}`,
-      ...faults.map((fault) => `  ${firstLine(formatFault(fault))}`),
-    ];
+    return change === undefined ? lines : [...lines, ...describeRefusal(change)];
   });
+}
+
+/** Lines about the policy that is asked beside those. */
+export function describeShadow(shadow: LiveShadow): readonly string[] {
+  const { name } = shadow.config;
+  const revision = shadow.member()?.loaded.revision;
+  const state = revision === undefined ? 'not loaded' : `revision ${revision}`;
+  const refused = shadow.refused();
+  return [`${name}: ${state}, a shadow that decides nothing`, ...(refused ? describeRefusal(refused) : [])];
+}
+
+function describeRefusal({ policy, atMs, error }: RefusedChange): readonly string[] {
+  const summary = firstLine(error instanceof Error ? error.message : String(error));
+  const faults = error instanceof PolicyError ? error.faults : [];
+  return [
+    `${policy}: the change of ${new Date(atMs).toISOString()} was refused: ${summary}`,
+    ...faults.map((fault) => `  ${firstLine(formatFault(fault))}`),
+  ];
 }
 
 /** What follows quotes the policy, which is the log's to show. */

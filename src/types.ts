@@ -308,6 +308,33 @@ export interface AuditEvent {
   readonly input?: Readonly<Record<string, unknown>> | undefined;
 }
 
+/**
+ * What became of a request that a shadow was to be asked about. `error`: the shadow failed, where what decided had not.
+ * `dropped`: it was not asked, because it is not loaded or too much was waiting.
+ */
+export type ShadowResult = 'agree' | 'newly_denied' | 'newly_allowed' | 'other_reasons' | 'error' | 'dropped';
+
+/** A request that a shadow would have decided otherwise; a sink adds `"event":"shadow"`. Never any prompt or answer text. */
+export interface ShadowEvent {
+  readonly time: string;
+  readonly shadow: string;
+  readonly disagreement: Exclude<ShadowResult, 'agree' | 'dropped'>;
+  readonly request_id: string;
+  readonly decision_id: string;
+  readonly principal: string;
+  readonly agent_role?: string | undefined;
+  readonly operation: Operation;
+  readonly model?: string | undefined;
+  readonly policy_result: Decision['result'];
+  readonly reasons: readonly string[];
+  readonly revision: string;
+  readonly shadow_result: Decision['result'];
+  readonly shadow_reasons: readonly string[];
+  readonly shadow_engine?: string | undefined;
+  readonly shadow_revision?: string | undefined;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+
 /** Times of a request that metrics want and the audit event does not carry, in seconds. */
 export interface Measures {
   readonly durationS: number;
@@ -470,6 +497,12 @@ export interface PolicyConfig {
   readonly opa?: OpaConfig | undefined;
 }
 
+/** A policy that is asked beside those that decide, and never listened to. */
+export interface ShadowConfig extends PolicyConfig {
+  /** Part of the requests that it is asked about, 0 to 1. */
+  readonly sample: number;
+}
+
 /** A remote OPA and how it is asked. */
 export interface OpaConfig {
   /** With a path prefix where there is one; `http://localhost` where `socket` is set. */
@@ -526,6 +559,7 @@ export interface Config {
   readonly prefixes: readonly string[];
   /** Each must allow; at least one. */
   readonly policies: readonly PolicyConfig[];
+  readonly shadow?: ShadowConfig | undefined;
   readonly identity: {
     readonly jwt: readonly JwtConfig[];
     readonly ollamaKeys: readonly OllamaKeyConfig[];

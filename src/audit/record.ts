@@ -193,7 +193,7 @@ const noReasons: RecordedReasons = { codes: [], label: '' };
 
 /** Of a policy that reads content no code is recorded that it could have made of it. */
 export function recordReasons(
-  { reasons }: Decision,
+  { reasons }: Pick<Decision, 'reasons'>,
   { codes: declared, readsContent }: Pick<DecidingPolicy, 'codes' | 'readsContent'>,
 ): RecordedReasons {
   const known = reasons.map(({ code }) =>

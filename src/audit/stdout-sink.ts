@@ -10,11 +10,13 @@ import { Socket } from 'node:net';
 
 import { destination } from 'pino';
 
-import type { AuditEvent } from '../types.ts';
+import type { AuditEvent, ShadowEvent } from '../types.ts';
 import type { RecordObserver } from './record.ts';
 
 export interface AuditSink {
   readonly observe: RecordObserver;
+  /** What a shadow would have decided otherwise. */
+  readonly observeShadow: (event: ShadowEvent) => void;
   /** Waits until everything is written, at most two seconds. Nothing may be observed afterwards. */
   close(): Promise<void>;
   /** For a process that is about to crash: writes what this turn of the event loop gathered. Never throws. */
@@ -51,6 +53,7 @@ export function createStdoutSink(onFailure: (error: unknown) => void): AuditSink
 
   return {
     observe: createAuditObserver({ write: gather }, onFailure),
+    observeShadow: createLineWriter('shadow', { write: gather }, onFailure),
     async close() {
       flush();
       const late = new Promise<void>((resolve) => setTimeout(resolve, closeMs).unref());
@@ -103,10 +106,19 @@ const unprintable = /[\u007f-\u009f\u2028\u2029]/g;
 
 /** The writing half, for any stream. The line says what it is first, which tells it from logs. */
 export function createAuditObserver(stream: LineStream, onFailure: (error: unknown) => void): RecordObserver {
-  return (event: AuditEvent) => {
+  return createLineWriter('audit', stream, onFailure);
+}
+
+function createLineWriter(
+  name: 'audit' | 'shadow',
+  stream: LineStream,
+  onFailure: (error: unknown) => void,
+): (event: AuditEvent | ShadowEvent) => void {
+  const head = `{"event":"${name}",`;
+  return (event) => {
     try {
       const json = escapeUnprintable(JSON.stringify(event));
-      stream.write(`{"event":"audit",${json.slice(1)}\n`);
+      stream.write(`${head}${json.slice(1)}\n`);
     } catch (error) {
       onFailure(error);
     }

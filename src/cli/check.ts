@@ -62,7 +62,7 @@ export function registerCheck(program: Command, deps: CliDeps): void {
           reports.push(await examine(paths, meant, entrypointNamed, options, toolchain));
         } else {
           const config = readConfig(options, deps.environment);
-          for (const section of config.policies) {
+          for (const section of [...config.policies, ...(config.shadow ? [config.shadow] : [])]) {
             if ((await createEngine(section)).needs === 'none') continue;
             const path = relative(deps.environment.cwd, section.path) || '.';
             reports.push(await examine([path], section, true, options, toolchain));
@@ -145,14 +145,17 @@ function hasErrors({ findings }: Report): boolean {
 
 /** @returns what people are told of it @throws PolicyError */
 async function load(config: ReturnType<typeof readConfig>, deps: CliDeps): Promise<string> {
-  const policy = await loadPolicy(config, deps.environment.env['PATH']);
-  const lines = policy.members.map(({ config: member, prepared, loaded }) => {
+  const searchPath = deps.environment.env['PATH'];
+  const policy = await loadPolicy(config, searchPath);
+  const shadow = config.shadow && (await loadPolicy({ policies: [config.shadow] }, searchPath));
+  const lines = [...policy.members, ...(shadow?.members ?? [])].map(({ config: member, prepared, loaded }) => {
     const { path, entrypoint } = member;
     const tests = prepared.kind === 'directory' ? `${prepared.testsPassed} tests passed` : `a ${prepared.kind}`;
     const warnings = (prepared.warnings ?? []).map((warning) => `${path}: ${paint('yellow', warning)}\n`);
     return `${path}: revision ${loaded.revision}, entrypoint ${entrypoint} (${loaded.shape(entrypoint)}), ${tests}\n${warnings.join('')}`;
   });
   await policy.close();
+  await shadow?.close();
   return `${lines.join('')}Configuration and policy are in order.\n`;
 }
 

@@ -31,7 +31,8 @@ export function readInputs(name: string, text: string): readonly GivenInput[] {
       if (/\.(?:jsonl|ndjson|log)$/.test(name) && !line.trimStart().startsWith('{')) return [];
       throw new CallError(`${place} is not JSON. Give one document, or one to a line.`);
     }
-    return toInput(place, value);
+    // Its request has an audit line as well.
+    return isRecord(value) && value['event'] === 'shadow' ? [] : toInput(place, value);
   });
 }
 
@@ -39,7 +40,7 @@ function toInput(place: string, value: unknown): readonly GivenInput[] {
   if (!isRecord(value)) throw new CallError(`${place} is no input document: it must be a JSON object.`);
   const isLog = typeof value['level'] === 'number' && value['event'] === undefined;
   if (isLog) return [];
-  const isAudit = value['event'] === 'audit';
+  const isAudit = value['event'] === 'audit' || value['event'] === 'shadow';
   const document = isAudit ? value['input'] : value;
   if (isAudit && document === undefined) return [];
   const given = toAuditInput(place, document);

@@ -8,7 +8,7 @@ import { isSameKey, loadKey } from './keys.ts';
 import { isMap, placeOf, valueAt } from './layers.ts';
 import { memberAt } from './members.ts';
 import { addressOf, defaultUpstream, isSameAddress, parseOllamaHost } from './ollama-host.ts';
-import { listPolicies } from './policies.ts';
+import { listPolicies, type PolicySources, readShadow } from './policies.ts';
 import { configSchema } from './schema.ts';
 import { type ConfigSources, type MergedSources, mergeSources } from './sources.ts';
 import { type LoadedTls, listenTlsFiles, loadTls, type TlsMembers, upstreamTlsFiles } from './tls.ts';
@@ -49,25 +49,20 @@ export function loadPolicySection(sources: ConfigSources): Config['policies'] {
     const path = ['policy', ...issue.path.filter((part) => typeof part !== 'symbol')];
     for (const fault of describeIssue(issue, path, valueAt(layers.tree, path))) report(fault.path, fault.text);
   }
-  const policies = result.success ? policiesOf(result.data, sources, merged, report) : [];
+  const policies = result.success ? listPolicies(result.data, policySources(sources, merged, report)) : [];
   if (!result.success || faults.length > 0) throw new ConfigError(formatFaults(faults));
   return policies;
 }
 
-function policiesOf(
-  policy: Parameters<typeof listPolicies>[0],
-  sources: ConfigSources,
-  merged: MergedSources,
-  report: Report,
-): Config['policies'] {
-  return listPolicies(policy, {
+function policySources(sources: ConfigSources, merged: MergedSources, report: Report): PolicySources {
+  return {
     env: sources.env,
     cwd: sources.cwd,
     readFile: sources.readFile,
     tree: merged.layers.tree,
     directory: (path) => directoryOf(sources, merged, path),
     report,
-  });
+  };
 }
 
 /** Checks each section on its own, so that a fault in one hides none in another. Adds to `faults`. */
@@ -109,7 +104,10 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const admin = check('admin', shape.admin);
   const log = check('log', shape.log);
 
-  const policies = policy && policiesOf(policy, sources, merged, report);
+  const forPolicies = policySources(sources, merged, report);
+  const policies = policy && listPolicies(policy, forPolicies);
+  const names = policies?.map(({ name }) => name) ?? [];
+  const shadow = policy && readShadow(policy, names, forPolicies);
   const keys = loadKeys(sources, merged, report);
   const { env, cwd, readFile } = sources;
   const tokens = loadAdminTokens({
@@ -174,6 +172,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     cors,
     prefixes,
     policies,
+    ...(shadow && { shadow }),
     identity: { ...identity, jwt },
     timeouts,
     limits,

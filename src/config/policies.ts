@@ -1,7 +1,7 @@
 /** The policies that decide: the section `policy` itself, or the entries of its list `all_of`. */
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { PolicyConfig, SignatureConfig } from '../types.ts';
+import type { PolicyConfig, ShadowConfig, SignatureConfig } from '../types.ts';
 import type { Environment } from './environment.ts';
 import type { Path } from './faults.ts';
 import { loadKey } from './keys.ts';
@@ -29,10 +29,10 @@ const onlyName = 'policy';
  * @returns at least one
  */
 export function listPolicies(policy: Section, sources: PolicySources): readonly PolicyConfig[] {
-  const { allOf, ...only } = policy;
+  const { allOf, shadow: _shadow, ...only } = policy;
   if (allOf === undefined) return [complete({ ...only, name: onlyName }, ['policy'], sources)];
   for (const member of Object.keys(Object(valueAt(sources.tree, ['policy'])))) {
-    if (member !== 'all_of')
+    if (member !== 'all_of' && member !== 'shadow')
       sources.report(['policy', member], 'stands beside policy.all_of; give it to the entries that it is for');
   }
   return allOf.map((entry, index) => {
@@ -41,6 +41,18 @@ export function listPolicies(policy: Section, sources: PolicySources): readonly 
     if (twin < index) sources.report([...path, 'name'], `is the name of policy.all_of[${twin}] too`);
     return complete(entry, path, sources);
   });
+}
+
+/** @param names of the policies that decide */
+export function readShadow(
+  { shadow }: Section,
+  names: readonly string[],
+  sources: PolicySources,
+): ShadowConfig | undefined {
+  if (shadow === undefined) return undefined;
+  const path = ['policy', 'shadow'];
+  if (names.includes(shadow.name)) sources.report([...path, 'name'], 'is the name of a policy that decides');
+  return { ...complete(shadow, path, sources), sample: shadow.sample };
 }
 
 function complete(entry: Entry, at: Path, sources: PolicySources): PolicyConfig {

@@ -95,15 +95,34 @@ const toConfig = <Members extends Respelled>({
   ...rest
 }: Members) => ({ ...rest, denyListOperations, keepRevisions, stateDir });
 
+const policyName = () =>
+  z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, { error: 'must be a name such as tenants: lower case, digits, _ and -' });
+
 const entry = z
   .strictObject({
-    name: z
-      .string()
-      .regex(/^[a-z][a-z0-9_-]{0,31}$/, { error: 'must be a name such as tenants: lower case, digits, _ and -' })
-      .describe('Tells it from the others.'),
+    name: policyName().describe('Tells it from the others.'),
     ...members,
   })
   .transform(toConfig);
+
+// Of no use to what does not decide.
+const { state_dir: _stateDir, keep_revisions: _keepRevisions, rollout: _rollout, ...shadowMembers } = members;
+
+/** What is asked beside the policy must not hold it up, so it has a thread of its own unless told otherwise. */
+const shadow = z
+  .strictObject({
+    ...shadowMembers,
+    name: policyName().default('shadow').describe('Tells it from others, in metrics and lines.'),
+    sample: z
+      .number()
+      .min(0, { error: 'must be from 0 to 1' })
+      .max(1, { error: 'must be from 0 to 1' })
+      .default(1)
+      .describe('Part of the requests that it is asked about.'),
+    isolation: members.isolation.unwrap().default('worker').describe('As that of policy.'),
+    workers: members.workers.unwrap().default(1).describe('As those of policy.'),
+  })
+  .transform((asked) => toConfig({ ...asked, keep_revisions: 1 }));
 
 export const policy = z
   .strictObject({
@@ -114,6 +133,7 @@ export const policy = z
       .max(8, { error: 'must name at most 8 policies' })
       .optional()
       .describe('Several policies in the place of one, of which each must allow.'),
+    shadow: shadow.optional().describe('A policy that is asked beside those that decide, and never listened to.'),
   })
   .prefault({})
   .transform(({ all_of: allOf, ...rest }) => ({ ...toConfig(rest), allOf }));

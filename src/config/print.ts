@@ -8,6 +8,7 @@ import type {
   OllamaKeyConfig,
   OpaConfig,
   PolicyConfig,
+  ShadowConfig,
   SignatureConfig,
   UpstreamTls,
 } from '../types.ts';
@@ -17,7 +18,7 @@ import type {
  * the name of its variable or file, and in a comment only how long it is.
  */
 export function printConfig(config: Config): string {
-  const { listen, upstream, policies, identity, timeouts, limits } = config;
+  const { listen, upstream, policies, shadow, identity, timeouts, limits } = config;
   const document = new Document({
     listen: {
       data: printAddress(listen.data),
@@ -32,7 +33,7 @@ export function printConfig(config: Config): string {
     },
     cors: { origins: config.cors.origins },
     prefixes: config.prefixes,
-    policy: printPolicies(policies),
+    policy: { ...printPolicies(policies), ...(shadow && { shadow: printShadow(shadow) }) },
     identity: {
       jwt: identity.jwt.map(printKey),
       ollama_keys: identity.ollamaKeys.map(printOllamaKey),
@@ -77,6 +78,11 @@ function printPolicies(policies: Config['policies']): Record<string, unknown> {
   const [only, ...others] = policies;
   if (only !== undefined && others.length === 0) return printPolicy(only);
   return { all_of: policies.map((policy) => ({ name: policy.name, ...printPolicy(policy) })) };
+}
+
+function printShadow(shadow: ShadowConfig): Record<string, unknown> {
+  const { keep_revisions: _none, ...printed } = printPolicy(shadow);
+  return { name: shadow.name, ...printed, sample: shadow.sample };
 }
 
 function printPolicy(policy: PolicyConfig): Record<string, unknown> {

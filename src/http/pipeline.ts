@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Exit, Recorder } from '../audit/record.ts';
+import type { Shadow } from '../decision/shadow.ts';
 import { RequestError } from '../errors.ts';
 import type { Certify } from '../identity/client-certificate.ts';
 import type { Identify } from '../identity/identify.ts';
@@ -42,6 +43,8 @@ export interface PipelineParts {
   readonly identify: Identify;
   /** What decides now, for this caller. */
   readonly policy: (principal: Principal, clientIp: string) => DecidingPolicy;
+  /** Asked beside it, once a request is decided. */
+  readonly shadow?: Pick<Shadow, 'observe'> | undefined;
   readonly upstream: Upstream;
   readonly via: Via;
   readonly bodies: BodyBudget;
@@ -130,27 +133,32 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         const clientIp = request.socket.remoteAddress ?? '';
         const policy = parts.policy(principal, clientIp);
         const decisionId = randomUUID();
-        const input = buildInput(
-          {
-            requestId,
-            decisionId,
-            route,
-            method,
-            principal,
-            asked,
-            clientIp,
-            clientCertificate: certified?.principal.id,
-            rawHeaders: request.rawHeaders,
-            nowNs: Date.now() * 1e6,
-            rolePrecedence: config.identity.rolePrecedence,
-          },
-          policy.reads,
-        );
+        const facts = {
+          requestId,
+          decisionId,
+          route,
+          method,
+          principal,
+          asked,
+          clientIp,
+          clientCertificate: certified?.principal.id,
+          rawHeaders: request.rawHeaders,
+          nowNs: Date.now() * 1e6,
+          rolePrecedence: config.identity.rolePrecedence,
+        };
+        const input = buildInput(facts, policy.reads);
         record.asked(input);
         ids['x-opallama-decision-id'] = decisionId;
 
         const decision = await policy.decide(input);
         record.decided(decision, policy);
+        parts.shadow?.observe({
+          input,
+          decision,
+          policy,
+          bytes: body?.bytes.length ?? 0,
+          build: (reads) => buildInput(facts, reads),
+        });
         if (!decision.allowed) {
           sendAnswer(response, answerDenial(api, decision), ids);
           return { outcome: decision.result === 'error' ? 'error' : 'denied', status: decision.httpStatus };

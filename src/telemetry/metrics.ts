@@ -7,7 +7,7 @@
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-import type { AuditEvent, Measures, Operation } from '../types.ts';
+import type { AuditEvent, Measures, Operation, ShadowResult } from '../types.ts';
 
 export interface MetricsOptions {
   /** Whether the upstream lists this model; canonical short name. */
@@ -34,6 +34,8 @@ export interface Metrics {
   observe(event: AuditEvent, measures: Measures): void;
   auditFailed(): void;
   policyReloaded(result: 'success' | 'failure'): void;
+  /** @param shadow its name in the configuration */
+  shadowDecided(shadow: string, result: ShadowResult): void;
   /** @param reason of a fixed set */
   handshakeFailed(reason: string): void;
   /** @param endpoint of the table of endpoints, or `other` */
@@ -102,6 +104,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const auditFailures = new Counter({
     name: 'opallama_audit_failures_total',
     help: 'Audit events that could not be written.',
+    registers,
+  });
+  const shadowDecisions = new Counter({
+    name: 'opallama_shadow_decisions_total',
+    help: 'Requests that a shadow was to be asked about, by how it agrees with what decided.',
+    labelNames: ['shadow', 'result'],
     registers,
   });
   const reloads = new Counter({
@@ -197,6 +205,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registry,
     auditFailed: () => auditFailures.inc(),
     policyReloaded: (result) => reloads.inc({ result }),
+    shadowDecided: (shadow, result) => shadowDecisions.inc({ shadow, result }),
     tlsReloaded: (connection, result) => tlsReloads.inc({ connection, result }),
     adminAnswered: (endpoint, status) => adminRequests.inc({ endpoint, status }),
     handshakeFailed: (reason) => handshakeFailures.inc({ reason }),

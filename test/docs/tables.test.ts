@@ -62,6 +62,10 @@ const members = allPaths()
   .filter((path) => path.at(-1) !== 0 && (path.length > 1 || path[0] === 'prefixes'))
   // The entries of policy.all_of have the members of policy, which a test below holds them to.
   .filter((path) => path[1] !== 'all_of' || path.length < 4 || path.at(-1) === 'name')
+  // So has policy.shadow, whose own are these.
+  .filter(
+    (path) => path[1] !== 'shadow' || ['shadow', 'name', 'sample', 'isolation', 'workers'].includes(`${path.at(-1)}`),
+  )
   .map((path) => ({ path, name: path.join('.').replaceAll('.0', '[]') }));
 
 test('docs/configuration.md lists every member, and no other', () => {
@@ -84,8 +88,11 @@ test('the entries of policy.all_of have a name and the members of policy', () =>
   const entry = below('policy.all_of[].').filter((member) => member !== 'name');
   assert.deepEqual(
     entry,
-    below('policy.').filter((member) => !member.startsWith('all_of')),
+    below('policy.').filter((member) => !/^(?:all_of|shadow)/.test(member)),
   );
+  const shadow = below('policy.shadow.').filter((member) => member !== 'name' && member !== 'sample');
+  const useless = /^(?:state_dir|keep_revisions|rollout)/;
+  assert.deepEqual(shadow.toSorted(), entry.filter((member) => !useless.test(member)).toSorted());
 });
 
 test('docs/configuration.md says what every engine is', () => {
@@ -144,6 +151,11 @@ function membersOf(name: string): readonly string[] {
 test('docs/audit.md lists every member of the audit event, and no other', () => {
   const rows = tableRows(readPaper('docs/audit.md'), 'Members').map(([member]) => codes(member)[0]);
   assert.deepEqual(rows.toSorted(), ['event', ...membersOf('AuditEvent')].toSorted());
+});
+
+test('docs/audit.md lists every member of the lines of a shadow, and no other', () => {
+  const rows = tableRows(readPaper('docs/audit.md'), 'Lines of a shadow').map(([member]) => codes(member)[0]);
+  assert.deepEqual(rows.toSorted(), ['event', ...membersOf('ShadowEvent')].toSorted());
 });
 
 test('docs/audit.md lists every outcome, and no other', () => {

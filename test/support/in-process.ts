@@ -10,7 +10,7 @@ import { type App, startApp } from '../../src/app.ts';
 import type { RecordObserver } from '../../src/audit/record.ts';
 import { mintToken, type TokenClaims } from '../../src/cli/token.ts';
 import { createLogger, type Logger } from '../../src/telemetry/log.ts';
-import type { AuditEvent, Config, JwtConfig } from '../../src/types.ts';
+import type { AuditEvent, Config, JwtConfig, ShadowConfig, ShadowEvent } from '../../src/types.ts';
 import { policyConfig } from './policy-config.ts';
 
 export const shippedPolicy = fileURLToPath(new URL('../../policies/', import.meta.url));
@@ -34,12 +34,14 @@ export interface TestSidecar {
   readonly adminUrl: string;
   /** Every event so far. */
   readonly events: readonly AuditEvent[];
+  readonly shadowEvents: readonly ShadowEvent[];
   token(claims?: Partial<TokenClaims>): string;
   /** Waits until there are so many events, at most 5 s. */
   waitForEvents(count: number): Promise<readonly AuditEvent[]>;
   metrics(): Promise<string>;
   /** Writes files of the test's own policy, the first one of several. */
   writePolicy(files: Readonly<Record<string, string>>): void;
+  writeShadow(files: Readonly<Record<string, string>>): void;
   close(): Promise<void>;
 }
 
@@ -49,6 +51,8 @@ export interface TestSidecarOptions {
   readonly policy?: Readonly<Record<string, string>>;
   /** Several policies of the test's own, by name, of which each must allow. */
   readonly allOf?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Files of a shadow, and what it is told. */
+  readonly shadow?: { readonly files: Readonly<Record<string, string>>; readonly config?: Partial<ShadowConfig> };
   readonly entrypoint?: string;
   /** Another engine, and what it is told. */
   readonly policyConfig?: Partial<Config['policies'][number]>;
@@ -71,6 +75,8 @@ export interface TestSidecarOptions {
 
 export async function startTestSidecar(options: TestSidecarOptions): Promise<TestSidecar> {
   const events: AuditEvent[] = [];
+  const shadowEvents: ShadowEvent[] = [];
+  const shadowPath = options.shadow && makePolicy(options.shadow.files);
   const directories = Object.entries(options.allOf ?? (options.policy ? { policy: options.policy } : {})).map(
     ([name, files]) => ({ name, path: makePolicy(files) }),
   );
@@ -83,6 +89,13 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     policies: (directories.length > 0 ? directories : [{ name: 'policy', path: shippedPolicy }]).map((named) =>
       policyConfig({ ...named, entrypoint: options.entrypoint ?? 'ollama/authz', ...options.policyConfig }),
     ),
+    ...(shadowPath !== undefined && {
+      shadow: {
+        ...policyConfig({ name: 'shadow', path: shadowPath, isolation: 'worker', workers: 1 }),
+        sample: 1,
+        ...options.shadow?.config,
+      },
+    }),
     identity: {
       jwt: [key],
       ollamaKeys: options.ollamaKeys ?? [],
@@ -107,6 +120,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
   const app = await startApp(config, {
     log: options.log ?? createLogger('silent'),
     observers: [(event) => events.push(event), ...(options.observe ? [options.observe] : [])],
+    onShadow: (event) => shadowEvents.push(event),
     searchPath: undefined,
   });
   const opsUrl = `http://127.0.0.1:${app.ops.port}`;
@@ -117,6 +131,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     opsUrl,
     adminUrl: app.admin === undefined ? '' : `http://127.0.0.1:${app.admin.port}`,
     events,
+    shadowEvents,
     token: (claims) => mintToken(key, { subject: 'alice', roles: ['developer'], expiresInS: 60, ...claims }),
     async waitForEvents(count) {
       const deadline = Date.now() + 5000;
@@ -124,10 +139,12 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       return events;
     },
     writePolicy: (files) => writeFiles(directories[0]?.path ?? '', files),
+    writeShadow: (files) => writeFiles(shadowPath ?? '', files),
     metrics: async () => (await fetch(`${opsUrl}/metrics`)).text(),
     async close() {
       await app.close(100);
       for (const { path } of directories) rmSync(path, { recursive: true });
+      if (shadowPath !== undefined) rmSync(shadowPath, { recursive: true });
     },
   };
 }

@@ -75,6 +75,22 @@ export interface ReloadDocument {
   readonly refused?: RefusedDocument | undefined;
 }
 
+/** A policy that is asked beside those that decide, and never listened to. */
+export interface ShadowDocument {
+  readonly name: string;
+  /** Absent while none is loaded. */
+  readonly revision?: string | undefined;
+  readonly engine: string;
+  readonly entrypoint: string;
+  readonly path: string;
+  readonly sample: number;
+  readonly refused?: RefusedDocument | undefined;
+  /** Requests by what became of them, since the start. */
+  readonly results: Readonly<Record<string, number>>;
+  /** The latest requests that it would have decided otherwise, without content, the newest last. */
+  readonly disagreements: readonly object[];
+}
+
 /** Each throws, or rejects with, a `RequestError` for what is not there or can't be done. */
 export interface Administration {
   status(): StatusDocument;
@@ -86,4 +102,5 @@ export interface Administration {
   rollBack(policy: string, revision: string | undefined): ChangeDocument;
   /** @param percent of the callers, 0 to 100 */
   rollOut(policy: string, percent: number): Promise<ChangeDocument>;
+  shadow(): ShadowDocument;
 }

@@ -1,0 +1,137 @@
+/**
+ * The part of the composition root that keeps a shadow: loads it beside what decides, replaces it where what it was read
+ * from has changed, and keeps what it disagreed about. Whatever is wrong with it is told of and stops nothing.
+ */
+import { createDeciding, type LoadOptions, loadMember, type PolicyMember, uniteMembers } from './active-policy.ts';
+import { recordReasons } from './audit/record.ts';
+import { createShadow, type Shadow } from './decision/shadow.ts';
+import { contentMembers } from './input/ask/asked.ts';
+import { withoutContent } from './input/without-content.ts';
+import type { RefusedChange } from './live-policy.ts';
+import { createToolchain } from './policy/toolchain/toolchain.ts';
+import { fingerprintPath, type PathWatch, watchPath } from './policy/watch.ts';
+import type { DecidingPolicy, ShadowConfig, ShadowEvent, ShadowResult } from './types.ts';
+
+export interface LiveShadowOptions extends Pick<LoadOptions, 'onLost' | 'onMoved'> {
+  /** Value of PATH, for an `opa` command where the module is not there. */
+  readonly searchPath: string | undefined;
+  readonly onLoaded: (member: PolicyMember) => void;
+  /** Told of each state that could not be loaded, the first one too. */
+  readonly onRefused: (refused: RefusedChange) => void;
+  readonly onEvaluationError: (error: unknown, decisionId: string) => void;
+  readonly onResult: (result: ShadowResult) => void;
+  readonly onDisagreement: (event: ShadowEvent) => void;
+}
+
+export interface LiveShadow extends Pick<Shadow, 'observe'> {
+  readonly config: ShadowConfig;
+  /** Undefined while none is loaded. */
+  member(): PolicyMember | undefined;
+  /** The last change, where it was refused. */
+  refused(): RefusedChange | undefined;
+  /** Since the start. */
+  results(): Readonly<Record<ShadowResult, number>>;
+  /** The latest ones, the newest last. */
+  disagreements(): readonly ShadowEvent[];
+  /** Looks now whether anything changed, and takes it in. Never rejects. */
+  look(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Disagreements that are kept for whoever asks. */
+const mostKept = 100;
+
+/** Begins to load and returns: the sidecar does not wait for a shadow, and starts without one that is broken. */
+export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions): LiveShadow {
+  const toolchain = createToolchain({ path: options.searchPath });
+  const kept: ShadowEvent[] = [];
+  const results: Record<ShadowResult, number> = {
+    agree: 0,
+    newly_denied: 0,
+    newly_allowed: 0,
+    other_reasons: 0,
+    error: 0,
+    dropped: 0,
+  };
+  let member: PolicyMember | undefined;
+  let asked: DecidingPolicy | undefined;
+  let refused: RefusedChange | undefined;
+  let watch: PathWatch | undefined;
+  let closed = false;
+
+  const shadow = createShadow({
+    name: config.name,
+    sample: config.sample,
+    policy: () => asked,
+    selective: [...contentMembers, 'agent_role'],
+    recordCodes: (decision, policy) => recordReasons(decision, policy).codes,
+    withoutContent,
+    onResult(result) {
+      results[result] += 1;
+      options.onResult(result);
+    },
+    onDisagreement(event) {
+      kept.push(event);
+      if (kept.length > mostKept) kept.shift();
+      options.onDisagreement(event);
+    },
+    onError: (error) => options.onEvaluationError(error, ''),
+  });
+  /** One change after the other. */
+  let last = start();
+
+  return {
+    config,
+    observe: shadow.observe,
+    member: () => member,
+    refused: () => refused,
+    results: () => results,
+    disagreements: () => kept,
+    async look() {
+      await last;
+      await watch?.look();
+    },
+    async close() {
+      closed = true;
+      watch?.close();
+      shadow.close();
+      await last;
+      await toolchain.close();
+      await member?.loaded.close();
+    },
+  };
+
+  async function start(): Promise<void> {
+    // Before it is read: a change meanwhile is one more change.
+    const state = await fingerprintPath(config.path);
+    await load();
+    // An engine that reads nothing here has nothing that could change here.
+    if (closed || member?.prepared.kind === 'none') return;
+    watch = watchPath(state, {
+      path: config.path,
+      onChange() {
+        last = last.then(load);
+        return last;
+      },
+    });
+  }
+
+  async function load(): Promise<void> {
+    if (closed) return;
+    let next: PolicyMember;
+    try {
+      next = await loadMember(config, [config], { ...options, toolchain });
+    } catch (error) {
+      refused = { policy: config.name, atMs: Date.now(), error };
+      options.onRefused(refused);
+      return;
+    }
+    const former = member;
+    refused = undefined;
+    member = next;
+    asked = createDeciding(uniteMembers([next]), options.onEvaluationError);
+    options.onLoaded(next);
+    // Not waited for: what is being evaluated by it may take its time.
+    former?.loaded.close().catch((error: unknown) => options.onEvaluationError(error, ''));
+  }
+}
