@@ -113,12 +113,7 @@ const shadow = z
   .strictObject({
     ...shadowMembers,
     name: policyName().default('shadow').describe('Tells it from others, in metrics and lines.'),
-    sample: z
-      .number()
-      .min(0, { error: 'must be from 0 to 1' })
-      .max(1, { error: 'must be from 0 to 1' })
-      .default(1)
-      .describe('Part of the requests that it is asked about.'),
+    sample: z.number().min(0).max(1).default(1).describe('Part of the requests that it is asked about.'),
     isolation: members.isolation.unwrap().default('worker').describe('As that of policy.'),
     workers: members.workers.unwrap().default(1).describe('As those of policy.'),
   })

@@ -43,5 +43,5 @@ test('the name of a policy that decides, and a sample that is none, are faults',
   const named = `${guests}policy: { all_of: [{ name: one, path: a }], shadow: { path: b, name: one } }\n`;
   assert.match(faultsOf({ yaml: named }).join('\n'), /policy\.shadow\.name: is the name of a policy that decides/);
   const sampled = `${guests}policy: { shadow: { path: b, sample: 25 } }\n`;
-  assert.match(faultsOf({ yaml: sampled }).join('\n'), /policy\.shadow\.sample: must be from 0 to 1/);
+  assert.match(faultsOf({ yaml: sampled }).join('\n'), /policy\.shadow\.sample: must be at most 1/);
 });
