@@ -1,6 +1,14 @@
 /** The part of the composition root that answers operators: what decides now, and what they may change of it. */
+
+import type { TalliedRevision } from './audit/tally.ts';
 import { formatFault, PolicyError, RequestError } from './errors.ts';
-import type { Administration, ChangeDocument, PolicyDocument, RefusedDocument } from './http/admin/contract.ts';
+import type {
+  Administration,
+  ChangeDocument,
+  CoverageDocument,
+  PolicyDocument,
+  RefusedDocument,
+} from './http/admin/contract.ts';
 import type { Candidate, Lineage } from './lineage.ts';
 import type { LivePolicy, RefusedChange } from './live-policy.ts';
 import type { LiveShadow } from './live-shadow.ts';
@@ -15,6 +23,9 @@ export interface AdministrationParts {
   readonly notReady: () => readonly string[];
   /** Id of the upstream. */
   readonly upstream: string;
+  /** Decisions until now, by revision. */
+  readonly tallied: () => ReadonlyMap<string, TalliedRevision>;
+  readonly explain: Administration['explain'];
   /** What was bound, by name. */
   readonly listeners: () => Readonly<Record<string, Address>>;
 }
@@ -39,6 +50,8 @@ export function createAdministration(parts: AdministrationParts): Administration
       policies: listPolicies(),
     }),
     policies: listPolicies,
+    coverage: () => policy.lineages().map((lineage, index) => describeCoverage(lineage, index, parts.tallied())),
+    explain: parts.explain,
     revisions: (name) => {
       const { deciding, candidate, revisions } = find(name);
       return revisions.map((member) => ({
@@ -119,6 +132,35 @@ export function createAdministration(parts: AdministrationParts): Administration
       refused: describeRefused(policy.refused().get(config.name)),
     }));
   }
+}
+
+/** @param index of the policy: where its revision stands among those of all */
+function describeCoverage(
+  { config, deciding: { loaded, loadedAtMs } }: Lineage,
+  index: number,
+  tallied: ReadonlyMap<string, TalliedRevision>,
+): CoverageDocument {
+  const decisions = { allow: 0, deny: 0, error: 0 };
+  const counts = new Map([...loaded.codes].sort().map((code) => [code, 0]));
+  let others = 0;
+  for (const [revisions, each] of tallied) {
+    if (revisions !== loaded.revision && revisions.split(',')[index] !== loaded.revision) continue;
+    for (const result of ['allow', 'deny', 'error'] as const) decisions[result] += each.decisions[result];
+    others += each.others;
+    for (const [code, count] of each.codes) {
+      const known = counts.get(code);
+      if (known === undefined) others += count;
+      else counts.set(code, known + count);
+    }
+  }
+  return {
+    name: config.name,
+    revision: loaded.revision,
+    loaded_at: new Date(loadedAtMs).toISOString(),
+    decisions,
+    codes: [...counts].map(([code, count]) => ({ code, count })),
+    other_reasons: others,
+  };
 }
 
 function describeRollout(candidate: Candidate | undefined): PolicyDocument['rollout'] {

@@ -6,8 +6,11 @@ import type { AddressInfo } from 'node:net';
 import { logPolicy } from './active-policy.ts';
 import { createAdministration } from './administration.ts';
 import { createBatch } from './audit/batch.ts';
+import { createRecent } from './audit/recent.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
+import { createTally } from './audit/tally.ts';
 import { describeShadow, describeState } from './describe-state.ts';
+import { createExplain } from './explain-past.ts';
 import { type AdminAction, createAdminListener } from './http/admin/admin-listener.ts';
 import { createServerClose } from './http/close-server.ts';
 import { createDataListener, type DataListener } from './http/data-listener.ts';
@@ -21,6 +24,7 @@ import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
 import { startLivePolicy } from './live-policy.ts';
 import { type LiveShadow, startLiveShadow } from './live-shadow.ts';
+import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
@@ -125,6 +129,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     onLeftOut: (kind, left_out) => log.warn({ kind, left_out }, 'more of a shadow was left out'),
   });
   const shadow = config.shadow && observeShadow(config.shadow);
+  // Kept for operators alone.
+  const hasAdmin = config.admin.tokens.length > 0;
+  const recent = createRecent(config.admin.keepDecisions);
+  const tally = createTally();
+  const explainers = createToolchain({ path: options.searchPath });
   const batch = createBatch({
     delayMs: 20,
     most: 1000,
@@ -135,7 +144,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   });
   const record = createRecorder({
     later: batch.add,
-    observers: [...options.observers, metrics.observe],
+    observers: [...options.observers, metrics.observe, ...(hasAdmin ? [recent.observe, tally.observe] : [])],
     withoutContent,
   });
   const upstream = createUpstream({
@@ -202,26 +211,37 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     perMs: 60_000,
     onLeftOut: (reason, left_out) => log.warn({ reason, left_out }, 'more requests to the admin listener were refused'),
   });
-  const adminServer =
-    config.admin.tokens.length === 0
-      ? undefined
-      : createAdminListener({
-          tokens: config.admin.tokens,
-          pseudonym: via.pseudonym,
-          administration: createAdministration({
-            policy,
-            shadow,
-            inFlight: pipeline.inFlight,
-            notReady,
-            upstream: upstream.id,
-            listeners: () => bound,
-          }),
-          onAnswered(action, remote) {
-            metrics.adminAnswered(action.endpoint, action.status);
-            logAction(action, remote);
+  const adminServer = !hasAdmin
+    ? undefined
+    : createAdminListener({
+        tokens: config.admin.tokens,
+        pseudonym: via.pseudonym,
+        administration: createAdministration({
+          policy,
+          shadow,
+          inFlight: pipeline.inFlight,
+          notReady,
+          upstream: upstream.id,
+          listeners: () => bound,
+          tallied() {
+            batch.drain();
+            return tally.revisions();
           },
-          onInternalError: (error) => log.error({ err: error }, 'a request to the admin listener failed'),
-        });
+          explain: createExplain({
+            find(decisionId) {
+              batch.drain();
+              return recent.find(decisionId);
+            },
+            lineages: policy.lineages,
+            toolchain: explainers,
+          }),
+        }),
+        onAnswered(action, remote) {
+          metrics.adminAnswered(action.endpoint, action.status);
+          logAction(action, remote);
+        },
+        onInternalError: (error) => log.error({ err: error }, 'a request to the admin listener failed'),
+      });
   const closeAdmin = adminServer && createServerClose(adminServer);
   const closeData = createServerClose(dataListener.server);
   const closeOps = createServerClose(opsServer);
@@ -264,6 +284,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       upstream.close();
       await shadow?.close();
       disagreements.close();
+      await explainers.close();
       await policy.close();
       failures.close();
     },

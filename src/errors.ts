@@ -97,6 +97,10 @@ export const errorTable = {
   unknown_policy: { status: 404, message: 'There is no policy of this name.' },
   unknown_revision: { status: 404, message: 'No revision of this name is kept; ask for the revisions of the policy.' },
   nothing_to_undo: { status: 409, message: 'No former revision is kept that the policy could go back to.' },
+  unknown_decision: {
+    status: 404,
+    message: 'This decision is not among those that are kept. The audit log has it: opallama explain --input.',
+  },
   no_rollout: { status: 409, message: 'No revision of this policy is being rolled out.' },
 
   // The upstream

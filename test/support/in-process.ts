@@ -68,6 +68,8 @@ export interface TestSidecarOptions {
   readonly tls?: Config['listen']['tls'];
   /** Tokens of the admin listener by name; none by default, and then there is no such listener. */
   readonly adminTokens?: Readonly<Record<string, string>>;
+  /** Past decisions that can be explained; 100 by default. */
+  readonly keepDecisions?: number;
   /** Where the log goes; nowhere by default. */
   readonly log?: Logger;
   readonly upstreamTls?: Config['upstream']['tls'];
@@ -108,7 +110,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     limits: { body: 1 << 20, bodiesTotal: 4 << 20, blob: 8 << 20, headers: 16 << 10, inFlight: 100, ...options.limits },
     audit: { stdout: false },
     admin: {
-      keepDecisions: 100,
+      keepDecisions: options.keepDecisions ?? 100,
       tokens: Object.entries(options.adminTokens ?? {}).map(([name, token]) => ({
         name,
         sha256: createHash('sha256').update(token).digest(),

@@ -51,6 +51,48 @@ export interface ChangeDocument {
   readonly rollout?: PolicyDocument['rollout'];
 }
 
+/** What the decisions of one policy came to since its revision decides: by code, not by rule or line. */
+export interface CoverageDocument {
+  readonly name: string;
+  readonly revision: string;
+  readonly loaded_at: string;
+  readonly decisions: Readonly<Record<'allow' | 'deny' | 'error', number>>;
+  /** Every code that the policy declares, those that were never given too. */
+  readonly codes: readonly { readonly code: string; readonly count: number }[];
+  /** Reasons with any other code: the sidecar's own, those of other policies, text that is none. */
+  readonly other_reasons: number;
+}
+
+export interface ExplainedPolicyDocument {
+  readonly name: string;
+  readonly engine: string;
+  readonly entrypoint: string;
+  readonly revision: string | undefined;
+  /** Why it can't be explained; the rest is absent then. */
+  readonly undecidable?: string;
+  readonly interpreter?: {
+    readonly defined: boolean;
+    readonly error: string | undefined;
+    readonly cut: boolean;
+  };
+  /** As `opallama explain --format json` has them. */
+  readonly rules?: readonly unknown[];
+  readonly evaluations?: readonly unknown[];
+}
+
+export interface ExplanationDocument {
+  readonly decision_id: string;
+  /** These as in the audit event. */
+  readonly time: string;
+  readonly principal: string | undefined;
+  readonly operation: string | undefined;
+  readonly model: string | undefined;
+  readonly policy_result: string;
+  readonly reasons: readonly string[];
+  readonly status: number;
+  readonly policies: readonly ExplainedPolicyDocument[];
+}
+
 export interface StatusDocument {
   readonly version: string;
   readonly started_at: string;
@@ -97,6 +139,8 @@ export interface Administration {
   policies(): readonly PolicyDocument[];
   /** Those that are kept, the one to go back to behind the one that decides. */
   revisions(policy: string): readonly RevisionDocument[];
+  coverage(): readonly CoverageDocument[];
+  explain(decisionId: string): Promise<ExplanationDocument>;
   reload(policy: string): Promise<ReloadDocument>;
   /** @param revision to go to; the one before by default */
   rollBack(policy: string, revision: string | undefined): ChangeDocument;

@@ -48,6 +48,18 @@ export const endpoints: readonly Endpoint[] = [
       throw new RequestError('invalid_member', 'The member "percent" must be a number from 0 to 100.');
     return administration.rollOut(name, percent);
   }),
+  read('/v1/coverage', (administration) => ({ policies: administration.coverage() })),
+  {
+    method: 'POST',
+    path: '/v1/explain',
+    changes: false,
+    members: ['decision_id'],
+    run: (administration, { body: { decision_id: decisionId } }) => {
+      if (typeof decisionId !== 'string')
+        throw new RequestError('invalid_member', 'The member "decision_id" must be a string.');
+      return administration.explain(decisionId);
+    },
+  },
 ];
 
 /**
