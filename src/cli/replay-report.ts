@@ -78,7 +78,30 @@ function printKind({ changes, changed }: Tally, kind: Disagreement): string {
     list.length > rows.length ? `  and ${list.length - rows.length} more rows; --format json has them\n` : '';
   const head = ['  principal', 'asks', 'model', 'rule', 'times', 'first'];
   const lines = table([head, ...rows], ['left', 'left', 'left', 'left', 'right', 'left']);
-  return `\n${paint('bold', headings[kind])}\n${lines}${more}`;
+  const rules = sumRules(list).map(({ rule, times, principals, models }) => {
+    const about = models === 0 ? '' : ` about ${count(models, 'model')}`;
+    return [`  ${printable(rule)}`, count(times, 'decision'), `of ${count(principals, 'caller')}${about}`];
+  });
+  return `\n${paint('bold', headings[kind])}\n${table(rules)}\n${lines}${more}`;
+}
+
+interface RuleSum {
+  readonly rule: string;
+  readonly times: number;
+  readonly principals: number;
+  readonly models: number;
+}
+
+/** What each rule comes to over all callers, most frequent first: with many callers the rows alone say little. */
+function sumRules(changes: readonly Change[]): readonly RuleSum[] {
+  return [...Map.groupBy(changes, describeRule)]
+    .map(([rule, list]) => ({
+      rule,
+      times: list.reduce((sum, { count: times }) => sum + times, 0),
+      principals: new Set(list.map(({ principal }) => principal)).size,
+      models: new Set(list.flatMap(({ model }) => model ?? [])).size,
+    }))
+    .sort((a, b) => b.times - a.times);
 }
 
 /** What denies now, or did then. */
@@ -103,6 +126,9 @@ export function replayDocument(tally: Tally, about: About): string {
     broken_lines: about.broken,
     broken_examples: about.brokenLines,
     first_failure: tally.failure,
+    by_rule: kinds.flatMap((kind) =>
+      sumRules(tally.changes.filter((change) => change.kind === kind)).map((sum) => ({ kind, ...sum })),
+    ),
     changes: tally.changes.map(({ kind, principal, model, operation, was, now, count: times, first }) => ({
       kind,
       principal,

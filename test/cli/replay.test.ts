@@ -100,6 +100,15 @@ test('what a sidecar recorded is decided alike by its policy, and exactly as exp
   assert.match(pretty.stdout, /^ {2}alice \(developer\) +chat +tiny +not_for_alice +2 {2}audit\.jsonl:1$/m);
   assert.match(pretty.stdout, /^ {2}bob \(developer\) +chat +secret +secret_model +1 {2}audit\.jsonl:4$/m);
 
+  assert.match(pretty.stdout, /^Newly allowed\n {2}secret_model +3 decisions +of 2 callers about 1 model$/m);
+  assert.deepEqual(report.by_rule[0], {
+    kind: 'newly_denied',
+    rule: 'not_for_alice',
+    times: 2,
+    principals: 1,
+    models: 1,
+  });
+
   const only = await replay('--policy', 'changed', '--principal', 'bob', 'audit.jsonl');
   assert.match(only.stdout, /^2 decisions: 1 alike, 1 newly allowed$/m);
   assert.match(only.stdout, /^5 decisions passed over, as asked$/m);

@@ -9,6 +9,7 @@ import type { ShadowConfig } from '../../src/types.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
 
 const head = 'package ollama.authz\n\ndefault allow := false\n\n';
+const adminToken = 'a-token-that-only-this-test-knows';
 const deciding = { 'authz.rego': `${head}allow if input.model == "tiny"\n` };
 
 test('what a shadow would decide otherwise is counted and told, and decides nothing', async (t) => {
@@ -85,6 +86,26 @@ test('a shadow that is broken keeps nothing from starting, is told of, and is ta
   assert.deepEqual(await waitForResults(sidecar, 3), { dropped: 1, agree: 2 });
 });
 
+test('operators are told of the shadow by the admin API, and that there is none where there is none', async (t) => {
+  const sidecar = await start(t, { 'authz.rego': `${head}allow if input.model == "big"\n` });
+  const read = async (of: TestSidecar) => {
+    const answer = await fetch(`${of.adminUrl}/v1/shadow`, { headers: { authorization: `Bearer ${adminToken}` } });
+    const document: Record<string, unknown> = JSON.parse(await answer.text());
+    return { status: answer.status, document };
+  };
+  assert.equal(await ask(sidecar, 'tiny'), 200);
+  await waitForResults(sidecar, 1);
+  const { status, document } = await read(sidecar);
+  assert.equal(status, 200);
+  const { name, engine, sample, results, disagreements } = document;
+  assert.deepEqual({ name, engine, sample }, { name: 'shadow', engine: 'wasm', sample: 1 });
+  assert.equal(Reflect.get(Object(results), 'newly_denied'), 1);
+  assert.deepEqual(disagreements, JSON.parse(JSON.stringify(sidecar.shadowEvents)));
+  const without = await startTestSidecar({ upstream: sidecar.url, adminTokens: { oncall: adminToken } });
+  t.after(() => without.close());
+  assert.equal((await read(without)).status, 404);
+});
+
 test('a shadow is sampled', async (t) => {
   const sidecar = await start(t, deciding, { sample: 0 });
   for (let asked = 0; asked < 5; asked += 1) assert.equal(await ask(sidecar, 'tiny'), 200);
@@ -114,6 +135,7 @@ async function start(
     upstream: `http://127.0.0.1:${address.port}`,
     policy: deciding,
     shadow: { files, config },
+    adminTokens: { oncall: adminToken },
   });
   t.after(() => sidecar.close());
   await waitForState(sidecar, until);
