@@ -29,7 +29,7 @@ import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
-import type { Address, Config, ShadowConfig, ShadowEvent } from './types.ts';
+import type { Address, AdminEvent, Config, ShadowConfig, ShadowEvent } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
@@ -41,6 +41,8 @@ export interface AppOptions {
   readonly observers: readonly RecordObserver[];
   /** Where it is said what a shadow would have decided otherwise. */
   readonly onShadow?: (event: ShadowEvent) => void;
+  /** Where it is said what operators changed, beside the log. */
+  readonly onAdmin?: (event: AdminEvent) => void;
   /** PATH, where an `opa` is looked for if the tool chain's module was not built. */
   readonly searchPath: string | undefined;
   /** Added to every answer. */
@@ -319,8 +321,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     remote?: string,
   ) {
     const facts = { event: 'admin', who, endpoint, policy: name, status, error, remote };
+    if (changes && who !== undefined) {
+      const time = new Date().toISOString();
+      options.onAdmin?.({ time, who, endpoint, policy: name, asked, status, error, result, remote });
+    }
     if (changes && error === undefined) log.warn({ ...facts, asked, result }, 'an operator changed what decides');
-    else if (changes) log.warn(facts, 'what an operator asked for was not done');
+    else if (changes) log.warn({ ...facts, asked }, 'what an operator asked for was not done');
     else if (error !== undefined && refusals.admits(error))
       log.warn(facts, 'a request to the admin listener was refused');
   }

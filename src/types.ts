@@ -312,6 +312,19 @@ export interface AuditEvent {
  * What became of a request that a shadow was to be asked about. `error`: the shadow failed, where what decided had not.
  * `dropped`: it was not asked, because it is not loaded or too much was waiting.
  */
+/** What an operator changed, or tried to; a sink adds `"event":"admin"`. Never a credential. */
+export interface AdminEvent {
+  readonly time: string;
+  readonly who: string;
+  readonly endpoint: string;
+  readonly policy: string;
+  readonly asked?: unknown;
+  readonly status: number;
+  readonly error?: string | undefined;
+  readonly result?: unknown;
+  readonly remote?: string | undefined;
+}
+
 export type ShadowResult = 'agree' | 'newly_denied' | 'newly_allowed' | 'other_reasons' | 'error' | 'dropped';
 
 /** A request that a shadow would have decided otherwise; a sink adds `"event":"shadow"`. Never any prompt or answer text. */

@@ -10,13 +10,15 @@ import { Socket } from 'node:net';
 
 import { destination } from 'pino';
 
-import type { AuditEvent, ShadowEvent } from '../types.ts';
+import type { AdminEvent, AuditEvent, ShadowEvent } from '../types.ts';
 import type { RecordObserver } from './record.ts';
 
 export interface AuditSink {
   readonly observe: RecordObserver;
   /** What a shadow would have decided otherwise. */
   readonly observeShadow: (event: ShadowEvent) => void;
+  /** What operators changed. */
+  readonly observeAdmin: (event: AdminEvent) => void;
   /** Waits until everything is written, at most two seconds. Nothing may be observed afterwards. */
   close(): Promise<void>;
   /** For a process that is about to crash: writes what this turn of the event loop gathered. Never throws. */
@@ -54,6 +56,7 @@ export function createStdoutSink(onFailure: (error: unknown) => void): AuditSink
   return {
     observe: createAuditObserver({ write: gather }, onFailure),
     observeShadow: createLineWriter('shadow', { write: gather }, onFailure),
+    observeAdmin: createLineWriter('admin', { write: gather }, onFailure),
     async close() {
       flush();
       const late = new Promise<void>((resolve) => setTimeout(resolve, closeMs).unref());
@@ -110,10 +113,10 @@ export function createAuditObserver(stream: LineStream, onFailure: (error: unkno
 }
 
 function createLineWriter(
-  name: 'audit' | 'shadow',
+  name: 'audit' | 'shadow' | 'admin',
   stream: LineStream,
   onFailure: (error: unknown) => void,
-): (event: AuditEvent | ShadowEvent) => void {
+): (event: AuditEvent | ShadowEvent | AdminEvent) => void {
   const head = `{"event":"${name}",`;
   return (event) => {
     try {

@@ -29,7 +29,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
   app = await startApp(config, {
     log,
     observers: sink === undefined ? [] : [sink.observe],
-    ...(sink && { onShadow: sink.observeShadow }),
+    ...(sink && { onShadow: sink.observeShadow, onAdmin: sink.observeAdmin }),
     searchPath: options.searchPath,
     ...(options.extraHeaders && { extraHeaders: options.extraHeaders }),
   });

@@ -158,6 +158,11 @@ test('docs/audit.md lists every member of the lines of a shadow, and no other', 
   assert.deepEqual(rows.toSorted(), ['event', ...membersOf('ShadowEvent')].toSorted());
 });
 
+test('docs/audit.md lists every member of what is told of operators, and no other', () => {
+  const rows = tableRows(readPaper('docs/audit.md'), 'Lines of operators').map(([member]) => codes(member)[0]);
+  assert.deepEqual(rows.toSorted(), ['event', ...membersOf('AdminEvent')].toSorted());
+});
+
 test('docs/audit.md lists every outcome, and no other', () => {
   const source = readFileSync(join(root, 'src/types.ts'), 'utf8');
   const union = /^export type Outcome = (.*);$/m.exec(source)?.[1];

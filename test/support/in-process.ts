@@ -10,7 +10,7 @@ import { type App, startApp } from '../../src/app.ts';
 import type { RecordObserver } from '../../src/audit/record.ts';
 import { mintToken, type TokenClaims } from '../../src/cli/token.ts';
 import { createLogger, type Logger } from '../../src/telemetry/log.ts';
-import type { AuditEvent, Config, JwtConfig, ShadowConfig, ShadowEvent } from '../../src/types.ts';
+import type { AdminEvent, AuditEvent, Config, JwtConfig, ShadowConfig, ShadowEvent } from '../../src/types.ts';
 import { policyConfig } from './policy-config.ts';
 
 export const shippedPolicy = fileURLToPath(new URL('../../policies/', import.meta.url));
@@ -70,6 +70,8 @@ export interface TestSidecarOptions {
   readonly adminTokens?: Readonly<Record<string, string>>;
   /** Past decisions that can be explained; 100 by default. */
   readonly keepDecisions?: number;
+  /** Is told of what operators change. */
+  readonly onAdmin?: (event: AdminEvent) => void;
   /** Where the log goes; nowhere by default. */
   readonly log?: Logger;
   readonly upstreamTls?: Config['upstream']['tls'];
@@ -121,6 +123,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
   };
   const app = await startApp(config, {
     log: options.log ?? createLogger('silent'),
+    ...(options.onAdmin && { onAdmin: options.onAdmin }),
     observers: [(event) => events.push(event), ...(options.observe ? [options.observe] : [])],
     onShadow: (event) => shadowEvents.push(event),
     searchPath: undefined,

@@ -29,7 +29,7 @@ export interface AdminAction {
   readonly changes: boolean;
   /** The policy that it is about; empty where it is about none. */
   readonly policy: string;
-  /** What was asked for and what came of it, where it changes something and was carried out. */
+  /** What was asked for and, where it was carried out, what came of it; of what changes something. */
   readonly asked: unknown;
   readonly result: unknown;
 }
@@ -56,7 +56,13 @@ export function createAdminListener(options: AdminListenerOptions): Server {
   app.disable('etag');
   app.use(handle);
   // A request without Host is refused below, where it is counted.
-  const limits = { maxHeaderSize: 16 * 1024, headersTimeout: 5000, requestTimeout: 10_000, requireHostHeader: false };
+  const limits = {
+    maxHeaderSize: 16 * 1024,
+    headersTimeout: 5000,
+    requestTimeout: 10_000,
+    connectionsCheckingInterval: 1000,
+    requireHostHeader: false,
+  };
   const server = createServer(limits, (request, response) => {
     // Express gives up on targets that it can't parse; here they are refused as any other that is not there.
     Reflect.apply(app, undefined, [request, response, () => handle(request, response)]);
@@ -77,8 +83,9 @@ export function createAdminListener(options: AdminListenerOptions): Server {
       const { endpoint, name } = findEndpoint(request.method ?? '', path);
       done = { ...done, endpoint: `${endpoint.method} ${endpoint.path}`, changes: endpoint.changes, policy: name };
       const body = await readMembers(request, endpoint.members, budget);
+      if (endpoint.changes) done = { ...done, asked: body };
       document = await endpoint.run(options.administration, { name, body });
-      if (endpoint.changes) done = { ...done, asked: body, result: document };
+      if (endpoint.changes) done = { ...done, result: document };
     } catch (thrown) {
       error = nameFailure(thrown);
       ({ status } = error);

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 
 import { pino } from 'pino';
 
+import type { AdminEvent } from '../../../src/types.ts';
 import { adminToken, callAdmin, codeOf } from '../../support/admin.ts';
 import { startTestSidecar, type TestSidecar } from '../../support/in-process.ts';
 
@@ -12,14 +13,16 @@ const rego = 'package ollama.authz\ndefault allow := false\nallow if input.model
 
 async function start(t: TestContext, adminTokens: Readonly<Record<string, string>> = { oncall: adminToken }) {
   const lines: string[] = [];
+  const told: AdminEvent[] = [];
   const sidecar = await startTestSidecar({
     upstream: 'http://127.0.0.1:9',
     policy: { 'authz.rego': rego },
     adminTokens,
+    onAdmin: (event) => told.push(event),
     log: pino({ base: null }, { write: (line: string) => void lines.push(line) }),
   });
   t.after(() => sidecar.close());
-  return { ...sidecar, lines };
+  return { ...sidecar, lines, told };
 }
 
 test('without a token there is no admin listener', async (t) => {
@@ -158,7 +161,11 @@ test('who changed something stands in the log, who was refused too, and no crede
       ['deployment', 'POST /v1/policies/{name}/reload', 200, undefined, 'policy', 'unchanged'],
     ],
   );
-  const all = sidecar.lines.join('');
+  const all = sidecar.lines.join('') + JSON.stringify(sidecar.told);
+  assert.deepEqual(
+    sidecar.told.map(({ who, policy, status }) => [who, policy, status]),
+    [['deployment', 'policy', 200]],
+  );
   for (const secret of [adminToken, second, wrong]) assert.ok(!all.includes(secret));
   const metrics = await sidecar.metrics();
   assert.match(metrics, /^opallama_admin_requests_total\{endpoint="other",status="401"\} 1$/m);
