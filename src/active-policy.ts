@@ -26,8 +26,8 @@ export interface PolicyMember {
   readonly place: Place;
   /** When it was ready to decide, Unix time. */
   readonly loadedAtMs: number;
-  /** `kept`: from an earlier run, because what is configured could not be loaded. */
-  readonly origin: 'configured' | 'kept';
+  /** `kept`: from an earlier run, because what is configured could not be loaded. `none`: there is none yet, all is denied. */
+  readonly origin: 'configured' | 'kept' | 'none';
 }
 
 /** Where a policy is loaded from, and who is told what happens to it while it decides. */

@@ -107,9 +107,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       const facts = { policy: change.policy, revision: loaded.revision, err: change.error };
       log.error(
         facts,
-        origin === 'kept'
-          ? 'the policy can not be loaded: the one kept from an earlier run decides in its place'
-          : 'the changed policy was refused, the former one goes on deciding',
+        {
+          none: 'no policy can be loaded: everything is denied until there is one',
+          kept: 'the policy can not be loaded: the one kept from an earlier run decides in its place',
+          configured: 'the changed policy was refused, the former one goes on deciding',
+        }[origin],
       );
     },
     onEvaluationError(error, decisionId, name) {

@@ -9,7 +9,9 @@ export function describeState(policy: LivePolicy): readonly string[] {
   return policy.lineages().flatMap(({ config: { name }, deciding, candidate, heldSinceMs }) => {
     const { loaded, origin } = deciding;
     const lines = [
-      `${name}: revision ${loaded.revision} decides${origin === 'kept' ? ', kept from an earlier run' : ''}`,
+      origin === 'none'
+        ? `${name}: nothing is loaded, everything is denied`
+        : `${name}: revision ${loaded.revision} decides${origin === 'kept' ? ', kept from an earlier run' : ''}`,
     ];
     if (candidate !== undefined)
       lines.push(

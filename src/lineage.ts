@@ -69,8 +69,10 @@ export function createLineage(first: PolicyMember, onError: (error: unknown) => 
       const twin = find(member.loaded.revision);
       // The same once more, so there is nothing to try out on a few.
       const at = revisions.indexOf(deciding);
-      const others = [...revisions.slice(at), ...revisions.slice(0, at)].filter((one) => one !== twin);
-      if (config.rollout === undefined || twin === deciding) {
+      const others = [...revisions.slice(at), ...revisions.slice(0, at)].filter(
+        (one) => one !== twin && one.origin !== 'none',
+      );
+      if (config.rollout === undefined || twin === deciding || deciding.origin === 'none') {
         deciding = member;
         candidate = undefined;
       } else {

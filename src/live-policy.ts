@@ -10,6 +10,7 @@ import {
   uniteMembers,
 } from './active-policy.ts';
 import { createLineage, type Lineage } from './lineage.ts';
+import { createMirror, type Mirror } from './policy/mirror.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from './policy/watch.ts';
 import { type LoadedSource, loadConfigured, loadFirst } from './policy-source.ts';
@@ -82,12 +83,14 @@ export async function startLivePolicy(
 
   const loaded: LoadedSource[] = [];
   const states: string[] = [];
+  const mirrors = new Map(policies.flatMap((policy) => mirrorOf(policy)));
   const first = createToolchain({ path: options.searchPath });
   try {
     for (const policy of policies) {
       // Before it is read: a change meanwhile is one more change.
+      const mirrored = await mirrors.get(policy.name)?.first();
       states.push(await fingerprintPath(policy.path));
-      loaded.push(await loadFirst(policy, policies, { ...options, toolchain: first }));
+      loaded.push(await loadFirst(policy, policies, { ...options, toolchain: first }, mirrored));
     }
   } catch (error) {
     for (const { member } of loaded) await member.loaded.close();
@@ -105,7 +108,7 @@ export async function startLivePolicy(
   let choose: ChooseDeciding;
   decideAnew();
   for (const { member, failure, keep } of loaded) {
-    options.onLoaded(member, 100);
+    if (member.origin !== 'none') options.onLoaded(member, 100);
     if (failure !== undefined) refuse(member, failure);
     void enqueue(() => tryToKeep(member.config, keep));
   }
@@ -123,6 +126,7 @@ export async function startLivePolicy(
       }),
     );
   }
+  for (const mirror of mirrors.values()) mirror.follow();
 
   return {
     deciding: (principal, clientIp) => choose(principal, clientIp),
@@ -131,14 +135,14 @@ export async function startLivePolicy(
     refused: () => refused,
     waiting: () => waiting,
     async look() {
-      await Promise.all([...watches.values()].map((watch) => watch.look()));
+      await Promise.all([...watches.keys()].map(lookAt));
     },
     async reload(name) {
       const lineage = lineageOf(name);
       const known = refused.get(name);
       const newest = lineage?.revisions[0];
       const held = lineage?.heldSinceMs;
-      await watches.get(name)?.look();
+      await lookAt(name);
       const isUntouched = refused.get(name) === known && lineage?.revisions[0] === newest;
       // A rollback that came meanwhile is the last word.
       const isDue = lineage?.heldSinceMs === held && (known !== undefined || held !== undefined);
@@ -159,12 +163,36 @@ export async function startLivePolicy(
     },
     async close() {
       closed = true;
+      for (const mirror of mirrors.values()) mirror.close();
       for (const watch of watches.values()) watch.close();
       await last;
       await toolchain.close();
       for (const lineage of lineages) await lineage.close();
     },
   };
+
+  async function lookAt(name: string): Promise<void> {
+    await mirrors.get(name)?.look();
+    await watches.get(name)?.look();
+  }
+
+  function mirrorOf({ name, path, bundle }: PolicyConfig): ReadonlyArray<readonly [string, Mirror]> {
+    if (bundle === undefined) return [];
+    let failure: unknown;
+    const mirror = createMirror({
+      bundle,
+      file: path,
+      onWritten: async () => watches.get(name)?.look(),
+      onFailure(error) {
+        // What a bundle that came was refused for stands for itself.
+        if (error === undefined && refused.get(name)?.error === failure) refused.delete(name);
+        failure = error;
+        const lineage = lineageOf(name);
+        if (error !== undefined && lineage !== undefined) refuse(lineage.deciding, error);
+      },
+    });
+    return [[name, mirror]];
+  }
 
   function lineageOf(name: string): Lineage | undefined {
     return lineages.find(({ config }) => config.name === name);

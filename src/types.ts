@@ -475,6 +475,24 @@ export interface SignatureConfig {
   readonly excludeFiles: readonly string[];
 }
 
+/** A bundle on a server, as OPA's bundle API has it. */
+export interface BundleConfig {
+  readonly url: URL;
+  /** Sent as a bearer token. */
+  readonly token: string | undefined;
+  /** Where it came from, for `--print-config` and for reading it again. */
+  readonly tokenSource: OpaConfig['tokenSource'];
+  readonly tls: UpstreamTls | undefined;
+  /** Between two questions, ms. */
+  readonly poll: number;
+  /** How long the server may hold its answer back, ms; 0 for not at all. */
+  readonly longPoll: number;
+  /** For one download, ms. */
+  readonly timeout: number;
+  /** Of one download, bytes. */
+  readonly size: number;
+}
+
 /** One policy: where it comes from, the engine that evaluates it and what that engine is told. */
 export interface PolicyConfig {
   /** Tells it from the others that must allow as well; `policy` for the only one. */
@@ -504,6 +522,8 @@ export interface PolicyConfig {
   readonly keepRevisions: number;
   /** The share of the callers that a new revision gets at first; absent: all. */
   readonly rollout?: { readonly percent: number } | undefined;
+  /** Where `path` is brought from; absent: it is brought there by others. */
+  readonly bundle?: BundleConfig | undefined;
   /** Absent: bundles need no signature. */
   readonly signature?: SignatureConfig | undefined;
   /** For the engine `opa`. */

@@ -35,7 +35,11 @@ export function loadOpa(
   return { ...rest, timeout, ...loadToken(section, sources), tls: tls && loaded && { ...tls, ...loaded } };
 }
 
-function loadToken(section: unknown, { env, readFile, directory, report }: OpaSources) {
+/** The bearer token that a section names by `token_env` or `token_file`. */
+export function loadToken(
+  section: unknown,
+  { env, readFile, directory, report }: OpaSources,
+): Pick<OpaConfig, 'token' | 'tokenSource'> {
   const none = { token: undefined, tokenSource: undefined };
   const variable = valueAt(section, ['token_env']);
   const file = valueAt(section, ['token_file']);

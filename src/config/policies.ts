@@ -1,13 +1,15 @@
 /** The policies that decide: the section `policy` itself, or the entries of its list `all_of`. */
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { PolicyConfig, ShadowConfig, SignatureConfig } from '../types.ts';
+import type { BundleConfig, PolicyConfig, ShadowConfig, SignatureConfig } from '../types.ts';
+import { bundle as bundleSchema } from './bundle-schema.ts';
 import type { Environment } from './environment.ts';
 import type { Path } from './faults.ts';
 import { loadKey } from './keys.ts';
 import { valueAt } from './layers.ts';
-import { loadOpa } from './opa.ts';
+import { loadOpa, loadToken } from './opa.ts';
 import type { policy as policySchema } from './policy-schema.ts';
+import { loadTls, upstreamTlsFiles } from './tls.ts';
 
 export interface PolicySources extends Environment {
   /** The whole configuration as it was written, unchecked. */
@@ -52,19 +54,28 @@ export function readShadow(
   if (shadow === undefined) return undefined;
   const path = ['policy', 'shadow'];
   if (names.includes(shadow.name)) sources.report([...path, 'name'], 'is the name of a policy that decides');
+  if (/^https?:/.test(shadow.path)) sources.report([...path, 'path'], 'must be on this machine for a shadow');
   return { ...complete(shadow, path, sources), sample: shadow.sample };
 }
 
 function complete(entry: Entry, at: Path, sources: PolicySources): PolicyConfig {
-  const { opa, stateDir, signature: signed, ...rest } = entry;
-  const signature = signed && completeSignature(signed, [...at, 'signature'], sources);
-  if (signed !== undefined && ['opa', 'module'].includes(entry.engine))
+  const { opa, stateDir: state, signature: signed, bundle: _, ...rest } = entry;
+  const stateDir = state === undefined ? undefined : resolve(sources.directory([...at, 'state_dir']), state);
+  const bundle = completeBundle(entry, at, sources);
+  const readsBundles = !['opa', 'module'].includes(entry.engine);
+  const signature = signed && readsBundles ? completeSignature(signed, [...at, 'signature'], sources) : undefined;
+  if (signed !== undefined && !readsBundles)
     sources.report([...at, 'signature'], `does not go with the engine ${entry.engine}, which reads no bundle here`);
   const policy = {
     ...rest,
     ...(signature && { signature }),
-    path: resolve(sources.directory([...at, 'path']), entry.path),
-    ...(stateDir !== undefined && { stateDir: resolve(sources.directory([...at, 'state_dir']), stateDir) }),
+    // What is downloaded is a file like any other.
+    path:
+      bundle === undefined
+        ? resolve(sources.directory([...at, 'path']), entry.path)
+        : resolve(stateDir ?? '', `${entry.name}.download.tar.gz`),
+    ...(bundle && { bundle }),
+    ...(stateDir !== undefined && { stateDir }),
   };
   const section = [...at, 'opa'];
   // Where it is written it is read, whatever decides: `opallama bench` asks every engine that is described.
@@ -89,4 +100,32 @@ function completeSignature(
   }
   const { algorithm, key_id: keyId, scope, exclude_files: excludeFiles } = section;
   return { algorithm, ...loaded, keyId, scope, excludeFiles };
+}
+
+function completeBundle(entry: Entry, at: Path, sources: PolicySources): BundleConfig | undefined {
+  const section = [...at, 'bundle'];
+  const written = valueAt(sources.tree, section);
+  if (!/^https?:/.test(entry.path)) {
+    if (written !== undefined) sources.report(section, 'is for a policy.path that is a URL');
+    return undefined;
+  }
+  const url = new URL(entry.path);
+  if (entry.stateDir === undefined)
+    sources.report([...at, 'path'], 'a URL needs policy.state_dir, a directory in which the bundle is kept');
+  if (['opa', 'module'].includes(entry.engine))
+    sources.report([...at, 'path'], `the engine ${entry.engine} reads no bundle`);
+  const { tls, ...rest } = entry.bundle ?? bundleSchema.parse({});
+  if (tls !== undefined && url.protocol !== 'https:')
+    sources.report([...section, 'tls'], 'needs a policy.path that begins with https://');
+  const loaded = loadTls(valueAt(written, ['tls']), upstreamTlsFiles, {
+    readFile: sources.readFile,
+    directory: (member) => sources.directory([...section, 'tls', member]),
+    report: (member, text) => sources.report([...section, 'tls', member], text),
+  });
+  const token = loadToken(written, {
+    ...sources,
+    directory: (member) => sources.directory([...section, ...member]),
+    report: (member, text) => sources.report([...section, ...member], text),
+  });
+  return { url, ...rest, ...token, tls: tls && loaded && { ...tls, ...loaded } };
 }

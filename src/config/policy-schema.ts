@@ -1,6 +1,7 @@
 /** The section `policy`. */
 import { z } from 'zod';
 import { engineNames } from '../decision/engines/table.ts';
+import { bundle } from './bundle-schema.ts';
 import { duration, name, parsed, size } from './fields.ts';
 import { opa } from './opa-schema.ts';
 import { signature } from './signature-schema.ts';
@@ -20,16 +21,22 @@ function parseEntrypoint(value: string | number): string {
 function parsePolicyPath(value: string | number): string {
   const text = String(value);
   if (text === '') throw new UnitError('must name a directory or a bundle (.tar.gz)');
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
-    throw new UnitError('must be a path on this machine: a directory or a bundle (.tar.gz)');
-  return text;
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return text;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !['https:', 'http:'].includes(url.protocol))
+    throw new UnitError('must be a directory, a bundle (.tar.gz), or the https:// URL of a bundle');
+  if (url.username !== '' || url.password !== '')
+    throw new UnitError('must hold no password; a bearer token goes into policy.bundle.token_file');
+  return url.href;
 }
 
 const mebibyte = 1024 * 1024;
 
 /** What one policy is told. The options of an engine stand below the engine's name. */
 const members = {
-  path: parsed(parsePolicyPath, 'a path').prefault('policies/').describe('A directory of Rego and data, or a bundle.'),
+  path: parsed(parsePolicyPath, 'a path')
+    .prefault('policies/')
+    .describe('A directory of Rego and data, a bundle, or the URL of a bundle.'),
   engine: z.enum(engineNames).default('wasm').describe('What evaluates the policy.'),
   entrypoint: parsed(parseEntrypoint, 'an entrypoint such as ollama/authz')
     .prefault('ollama/authz')
@@ -78,6 +85,7 @@ const members = {
     })
     .optional()
     .describe('A new revision gets a share of the callers at first. Default: all.'),
+  bundle: bundle.optional(),
   signature: signature.optional(),
   opa,
 };

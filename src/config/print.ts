@@ -1,6 +1,7 @@
 import { Document, isMap, Scalar } from 'yaml';
 import type {
   AdminToken,
+  BundleConfig,
   ClientCertificateConfig,
   Config,
   JwtConfig,
@@ -87,7 +88,7 @@ function printShadow(shadow: ShadowConfig): Record<string, unknown> {
 
 function printPolicy(policy: PolicyConfig): Record<string, unknown> {
   return {
-    path: policy.path,
+    path: policy.bundle?.url.href ?? policy.path,
     engine: policy.engine,
     entrypoint: policy.entrypoint,
     mode: policy.mode,
@@ -99,9 +100,21 @@ function printPolicy(policy: PolicyConfig): Record<string, unknown> {
     keep_revisions: policy.keepRevisions,
     ...(policy.rollout && { rollout: policy.rollout }),
     schema: policy.schema ?? 'warn',
+    ...(policy.bundle && { bundle: printBundle(policy.bundle) }),
     ...(policy.signature && { signature: printSignature(policy.signature) }),
     ...(policy.opa && { opa: printOpa(policy.opa) }),
     ...(policy.stateDir !== undefined && { state_dir: policy.stateDir }),
+  };
+}
+
+function printBundle({ tokenSource, tls, poll, longPoll, timeout, size }: BundleConfig): Record<string, unknown> {
+  return {
+    ...(tokenSource && { [tokenSource.member]: tokenSource.value }),
+    ...(tls && { tls: printUpstreamTls(tls) }),
+    poll: printDuration(poll),
+    long_poll: printDuration(longPoll),
+    timeout: printDuration(timeout),
+    size: printSize(size),
   };
 }
 

@@ -18,7 +18,7 @@ import { packBundle } from './write-bundle.ts';
 export type KeepablePolicy = Omit<PolicySet, 'data'> & { readonly data?: PolicySet['data'] };
 
 const metadata = z.object({
-  opallama_kept: z.object({ of: z.string(), etag: z.string().optional() }),
+  opallama_kept: z.object({ of: z.string() }),
 });
 
 /** @param stateDir `policy.state_dir`, which no other sidecar uses */
@@ -29,36 +29,33 @@ export function keptFile(stateDir: string, name: string): string {
 /**
  * Writes the policy in one step: whenever the process or the machine stops, the file is the old or the new one, whole.
  *
- * @param etag of what it was made from, where that has one
  * @throws PolicyError, and what the file system throws
  */
-export async function keepPolicy(config: PolicyConfig, policy: KeepablePolicy, etag?: string): Promise<void> {
+export async function keepPolicy(config: PolicyConfig, policy: KeepablePolicy): Promise<void> {
   if (config.stateDir === undefined) return;
   const file = keptFile(config.stateDir, config.name);
-  await writeWhole(file, await packBundle(filesOf(policy, { of: sourceOf(config), ...(etag && { etag }) })));
+  await writeWhole(file, await packBundle(filesOf(policy, { of: sourceOf(config) })));
 }
 
 /**
  * What is kept for a policy.
  *
- * @returns the file, and the tag of what it was made from
+ * @returns the file; undefined where nothing is to be kept
  * @throws PolicyError where there is nothing, or nothing whole, or it was made from another source than is configured now
  */
-export async function findKept(
-  config: PolicyConfig,
-): Promise<{ readonly file: string; readonly etag: string | undefined } | undefined> {
+export async function findKept(config: PolicyConfig): Promise<string | undefined> {
   if (config.stateDir === undefined) return undefined;
   const file = keptFile(config.stateDir, config.name);
   const bundle = await readBundle(file);
   const kept = metadata.safeParse(bundle.metadata).data?.opallama_kept;
   if (kept?.of !== sourceOf(config))
     throw new PolicyError(`The kept policy ${file} is of another source, engine or signature than is configured now.`);
-  return { file, etag: kept.etag };
+  return file;
 }
 
 /** What must be the same for a kept policy to stand in: one that was never checked by today's configuration must not. */
-function sourceOf({ path, engine, entrypoint, signature }: PolicyConfig): string {
-  const hash = createHash('sha256').update(JSON.stringify([path, engine, entrypoint]));
+function sourceOf({ path, bundle, engine, entrypoint, signature }: PolicyConfig): string {
+  const hash = createHash('sha256').update(JSON.stringify([bundle?.url.href ?? path, engine, entrypoint]));
   if (signature === undefined) return hash.digest('hex');
   const { algorithm, key, keyId, scope, excludeFiles } = signature;
   hash.update(JSON.stringify([algorithm, keyId, scope, excludeFiles]));

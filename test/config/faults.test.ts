@@ -59,7 +59,31 @@ const slips: ReadonlyArray<readonly [yaml: string, fault: string]> = [
   ],
   [
     'policy: { path: "https://bundles.example/b.tar.gz" }',
-    'opallama.yaml:2:11: policy.path: must be a path on this machine: a directory or a bundle (.tar.gz)',
+    'opallama.yaml:2:11: policy.path: a URL needs policy.state_dir, a directory in which the bundle is kept',
+  ],
+  [
+    'policy: { path: "ftp://bundles.example/b.tar.gz" }',
+    'opallama.yaml:2:11: policy.path: must be a directory, a bundle (.tar.gz), or the https:// URL of a bundle',
+  ],
+  [
+    'policy: { path: "https://me:secret@bundles.example/b.tar.gz" }',
+    'opallama.yaml:2:11: policy.path: must hold no password; a bearer token goes into policy.bundle.token_file',
+  ],
+  [
+    'policy: { path: p, bundle: { poll: 10s } }',
+    'opallama.yaml:2:20: policy.bundle: is for a policy.path that is a URL',
+  ],
+  [
+    'policy: { path: "https://bundles.example/b.tar.gz", state_dir: s, engine: module }',
+    'opallama.yaml:2:11: policy.path: the engine module reads no bundle',
+  ],
+  [
+    'policy: { engine: module, path: p.js, signature: { algorithm: HS256, secret_env: OPALLAMA_JWT_SECRET } }',
+    'opallama.yaml:2:39: policy.signature: does not go with the engine module, which reads no bundle here',
+  ],
+  [
+    'policy: { path: "http://bundles.example/b.tar.gz", state_dir: s, bundle: { tls: {} } }',
+    'opallama.yaml:2:76: policy.bundle.tls: needs a policy.path that begins with https://',
   ],
   [
     'policy: { engine: perl }',

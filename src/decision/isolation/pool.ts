@@ -69,7 +69,7 @@ const longestRetryMs = 5000;
 export async function startPool(options: PoolOptions): Promise<LoadedPolicy> {
   const { deadline: deadlineMs, workers: wanted } = options.config;
   // Clients of other engines hold what does not cross.
-  const config = { ...options.config, opa: undefined };
+  const config = { ...options.config, opa: undefined, bundle: undefined, signature: undefined };
   const allowedMs = options.keepsDeadline ? deadlineMs + graceMs : deadlineMs;
   const seats = new Set<Seat>();
   const queue = new Set<Job>();

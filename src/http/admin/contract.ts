@@ -17,7 +17,7 @@ export interface PolicyDocument {
   /** `directory`, `bundle`, or `none` where nothing is read here. */
   readonly kind: string;
   /** `kept`: from an earlier run, because what is configured could not be loaded. */
-  readonly origin: 'configured' | 'kept';
+  readonly origin: 'configured' | 'kept' | 'none';
   readonly loaded_at: string;
   readonly tests_passed: number;
   /** Why it can't decide at the moment. */
