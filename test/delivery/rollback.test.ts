@@ -112,3 +112,33 @@ test('with keep_revisions 1 there is none to go back to', async (t) => {
   assert.equal((await revisionsOf(sidecar)).length, 1);
   assert.equal(codeOf(await rollBack(sidecar)), 'nothing_to_undo');
 });
+
+test('no request fails while revisions go back and forth under load, and each event names the one that decided', async (t) => {
+  const sidecar = await startChanging(t);
+  for (const number of [1, 2]) await reload(sidecar, numberedPolicy(number));
+  const kept = (await revisionsOf(sidecar)).map(([revision]) => revision);
+  const asked: Promise<number>[] = [];
+  const token = sidecar.token();
+  const load = setInterval(() => asked.push(ask(sidecar, token)), 5);
+  for (let turn = 0; turn < 30; turn += 1) {
+    await rollBack(sidecar, { revision: kept[turn % kept.length] });
+    await sleep(20);
+  }
+  clearInterval(load);
+  const answers = await Promise.all(asked);
+  assert.ok(answers.length > 30, `${answers.length} requests`);
+  assert.deepEqual([...new Set(answers)], [200]);
+  const events = await sidecar.waitForEvents(answers.length);
+  const pairs = new Set(events.map((event) => `${event.dynamic_metadata?.['policy']} ${event.revision}`));
+  assert.deepEqual([...pairs].sort(), [`0 ${kept[2]}`, `1 ${kept[1]}`, `2 ${kept[0]}`]);
+});
+
+async function ask(sidecar: TestSidecar, token: string): Promise<number> {
+  const answer = await fetch(`${sidecar.url}/api/chat`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+    body: '{"model":"tiny","stream":false,"messages":[]}',
+  });
+  await answer.arrayBuffer();
+  return answer.status;
+}
