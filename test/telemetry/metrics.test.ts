@@ -88,6 +88,7 @@ const documented: Readonly<Record<string, string>> = {
   opallama_policy_loaded_revision_info: 'gauge',
   opallama_policy_reload_total: 'counter',
   opallama_requests_in_flight: 'gauge',
+  opallama_shadow_decisions_total: 'counter',
   opallama_tls_certificate_expiry_timestamp_seconds: 'gauge',
   opallama_tls_handshake_failures_total: 'counter',
   opallama_tls_reload_total: 'counter',
