@@ -1,6 +1,9 @@
 /** The part of the composition root that answers operators: what decides now, and what they may change of it. */
 
 import type { TalliedRevision } from './audit/tally.ts';
+import type { Candidate, Lineage } from './delivery/lineage.ts';
+import type { LivePolicy, RefusedChange } from './delivery/live-policy.ts';
+import type { LiveShadow } from './delivery/live-shadow.ts';
 import { formatFault, PolicyError, RequestError } from './errors.ts';
 import type {
   Administration,
@@ -9,9 +12,6 @@ import type {
   PolicyDocument,
   RefusedDocument,
 } from './http/admin/contract.ts';
-import type { Candidate, Lineage } from './lineage.ts';
-import type { LivePolicy, RefusedChange } from './live-policy.ts';
-import type { LiveShadow } from './live-shadow.ts';
 import type { Address } from './types.ts';
 import { readVersion } from './version.ts';
 

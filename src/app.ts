@@ -2,14 +2,15 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-
-import { logPolicy } from './active-policy.ts';
 import { createAdministration } from './administration.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecent } from './audit/recent.ts';
 import { createRecorder, type RecordObserver } from './audit/record.ts';
 import { createTally } from './audit/tally.ts';
-import { describeShadow, describeState } from './describe-state.ts';
+import { logPolicy } from './delivery/active-policy.ts';
+import { describeShadow, describeState } from './delivery/describe-state.ts';
+import { startLivePolicy } from './delivery/live-policy.ts';
+import { type LiveShadow, startLiveShadow } from './delivery/live-shadow.ts';
 import { createExplain } from './explain-past.ts';
 import { type AdminAction, createAdminListener } from './http/admin/admin-listener.ts';
 import { createServerClose } from './http/close-server.ts';
@@ -22,8 +23,6 @@ import { createIdentify } from './identity/identify.ts';
 import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
-import { startLivePolicy } from './live-policy.ts';
-import { type LiveShadow, startLiveShadow } from './live-shadow.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';

@@ -1,8 +1,8 @@
 /** The part of the composition root that explains a past decision: by OPA's interpreter, over what the record has of it. */
 import { largeDataBytes } from './decision/isolation/choose.ts';
+import type { Lineage } from './delivery/lineage.ts';
 import { PolicyError, RequestError } from './errors.ts';
 import type { ExplainedPolicyDocument, ExplanationDocument } from './http/admin/contract.ts';
-import type { Lineage } from './lineage.ts';
 import { measurePolicy } from './policy/measure.ts';
 import { hashFiles } from './policy/prepare.ts';
 import { readPolicySource } from './policy/source.ts';

@@ -1,10 +1,9 @@
 import { relative } from 'node:path';
 
 import { type Command, Option } from 'commander';
-
-import { loadPolicy } from '../active-policy.ts';
 import { createEngine } from '../decision/engines/table.ts';
 import { decisionMembers } from '../decision/narrow.ts';
+import { loadPolicy } from '../delivery/active-policy.ts';
 import { PolicyError } from '../errors.ts';
 import { type FaultQuestion, type Finding, findFaults } from '../policy/find-faults.ts';
 import { readInputSchema } from '../policy/input-schema.ts';

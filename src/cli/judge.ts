@@ -1,6 +1,7 @@
 /** Has the configured engine decide on what was asked, through the code that serves. */
-import { type ActivePolicy, createDeciding, loadPolicy } from '../active-policy.ts';
+
 import type { Decide } from '../decision/decide.ts';
+import { type ActivePolicy, createDeciding, loadPolicy } from '../delivery/active-policy.ts';
 import { createIdentify } from '../identity/identify.ts';
 import { type Rehearsed, rehearse } from '../rehearsal.ts';
 import type { Config, DecidingPolicy, InputNeeds, PolicyInput } from '../types.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { shareCallers } from '../../src/share-callers.ts';
+import { shareCallers } from '../../src/delivery/share-callers.ts';
 import type { DecidingPolicy, Principal } from '../../src/types.ts';
 import { callAdmin, codeOf } from '../support/admin.ts';
 import { numberedPolicy, reload, startChanging, whoDecides } from '../support/changing-policy.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { loadPolicy } from '../../src/active-policy.ts';
 import { createDecider } from '../../src/decision/decide.ts';
+import { loadPolicy } from '../../src/delivery/active-policy.ts';
 import type { LoadedPolicy, PolicyInput } from '../../src/types.ts';
 import { policyInput } from '../decision/input.ts';
 import { policyConfig } from '../support/policy-config.ts';

@@ -2,6 +2,11 @@
  * The policies of a running sidecar: loaded at the start, replaced as a whole where what they were read from has changed.
  * What is wrong with a new one leaves the one before it in place.
  */
+
+import { createMirror, type Mirror } from '../policy/mirror.ts';
+import { createToolchain } from '../policy/toolchain/toolchain.ts';
+import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
+import type { Config, PolicyConfig } from '../types.ts';
 import {
   type ActivePolicy,
   createDeciding,
@@ -10,12 +15,8 @@ import {
   uniteMembers,
 } from './active-policy.ts';
 import { createLineage, type Lineage } from './lineage.ts';
-import { createMirror, type Mirror } from './policy/mirror.ts';
-import { createToolchain } from './policy/toolchain/toolchain.ts';
-import { fingerprintPath, type PathWatch, watchPath } from './policy/watch.ts';
 import { type LoadedSource, loadConfigured, loadFirst } from './policy-source.ts';
 import { type ChooseDeciding, shareCallers } from './share-callers.ts';
-import type { Config, PolicyConfig } from './types.ts';
 
 export interface LivePolicyOptions extends Pick<LoadOptions, 'onLost' | 'onMoved'> {
   /** Value of PATH, for an `opa` command where the module is not there. */

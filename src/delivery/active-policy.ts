@@ -1,21 +1,21 @@
 /** The part of the composition root that brings policies from the configuration to where they can decide. */
-import { createAllOf, uniteReads } from './decision/all-of.ts';
-import { createDecider, type Decide } from './decision/decide.ts';
-import { createEngine } from './decision/engines/table.ts';
-import { largeDataBytes, type Place } from './decision/isolation/choose.ts';
-import { type IsolationOptions, loadInThreads, loadIsolated } from './decision/isolation/isolate.ts';
-import { outlastEvaluations } from './decision/outlast.ts';
-import { rememberResults } from './decision/remember.ts';
-import { type EvaluationError, PolicyError } from './errors.ts';
-import { contentMembers } from './input/ask/asked.ts';
-import type { KeepablePolicy } from './policy/kept.ts';
-import { measurePolicy } from './policy/measure.ts';
-import { type PreparedPolicy, type PrepareOptions, preparePolicy } from './policy/prepare.ts';
-import type { Toolchain } from './policy/toolchain/protocol.ts';
-import { createToolchain } from './policy/toolchain/toolchain.ts';
+import { createAllOf, uniteReads } from '../decision/all-of.ts';
+import { createDecider, type Decide } from '../decision/decide.ts';
+import { createEngine } from '../decision/engines/table.ts';
+import { largeDataBytes, type Place } from '../decision/isolation/choose.ts';
+import { type IsolationOptions, loadInThreads, loadIsolated } from '../decision/isolation/isolate.ts';
+import { outlastEvaluations } from '../decision/outlast.ts';
+import { rememberResults } from '../decision/remember.ts';
+import { type EvaluationError, PolicyError } from '../errors.ts';
+import { contentMembers } from '../input/ask/asked.ts';
+import type { KeepablePolicy } from '../policy/kept.ts';
+import { measurePolicy } from '../policy/measure.ts';
+import { type PreparedPolicy, type PrepareOptions, preparePolicy } from '../policy/prepare.ts';
+import type { Toolchain } from '../policy/toolchain/protocol.ts';
+import { createToolchain } from '../policy/toolchain/toolchain.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Config, DecidingPolicy, InputNeeds, LoadedPolicy, PolicyConfig } from '../types.ts';
 import { prepareApart } from './prepare-apart.ts';
-import type { Logger } from './telemetry/log.ts';
-import type { Config, DecidingPolicy, InputNeeds, LoadedPolicy, PolicyConfig } from './types.ts';
 
 /** One policy of those that must all allow. */
 export interface PolicyMember {

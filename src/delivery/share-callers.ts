@@ -1,7 +1,7 @@
 /** Who gets the new revision while it is rolled out. */
 import { hash } from 'node:crypto';
 
-import type { DecidingPolicy, Principal } from './types.ts';
+import type { DecidingPolicy, Principal } from '../types.ts';
 
 /** One policy that is being rolled out. */
 export interface Share {

@@ -1,5 +1,5 @@
 /** What decides and what does not, in lines for people: `/readyz?verbose`. */
-import { formatFault, PolicyError } from './errors.ts';
+import { formatFault, PolicyError } from '../errors.ts';
 import type { LivePolicy, RefusedChange } from './live-policy.ts';
 import type { LiveShadow } from './live-shadow.ts';
 

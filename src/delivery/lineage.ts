@@ -2,9 +2,10 @@
  * The revisions of one policy that are there to decide: the one that does, one that is being rolled out beside it, and
  * former ones to go back to. They stay loaded, so that going back takes no compiler and can't fail.
  */
+
+import { RequestError } from '../errors.ts';
+import type { PolicyConfig } from '../types.ts';
 import type { PolicyMember } from './active-policy.ts';
-import { RequestError } from './errors.ts';
-import type { PolicyConfig } from './types.ts';
 
 /** A revision that gets a share of the callers. */
 export interface Candidate {

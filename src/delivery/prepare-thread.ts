@@ -1,9 +1,9 @@
 /** The thread of `prepare-apart.ts`. */
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { packFailure, packPolicy } from './decision/isolation/pack.ts';
-import { preparePolicy } from './policy/prepare.ts';
-import { createToolchain } from './policy/toolchain/toolchain.ts';
+import { packFailure, packPolicy } from '../decision/isolation/pack.ts';
+import { preparePolicy } from '../policy/prepare.ts';
+import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import type { PrepareApartOptions, PrepareReply } from './prepare-apart.ts';
 
 async function prepare({ searchPath, runTests, ...options }: PrepareApartOptions): Promise<PrepareReply> {

@@ -1,8 +1,9 @@
 /** The part of the composition root that gets one policy from where it is configured, or from where it was kept. */
+
+import { EvaluationError, PolicyError } from '../errors.ts';
+import { findKept, type KeepablePolicy, keepPolicy } from '../policy/kept.ts';
+import type { PolicyConfig } from '../types.ts';
 import { loadMember, type PolicyMember, type Sources } from './active-policy.ts';
-import { EvaluationError, PolicyError } from './errors.ts';
-import { findKept, type KeepablePolicy, keepPolicy } from './policy/kept.ts';
-import type { PolicyConfig } from './types.ts';
 
 export interface LoadedSource {
   readonly member: PolicyMember;

@@ -2,15 +2,16 @@
  * The part of the composition root that keeps a shadow: loads it beside what decides, replaces it where what it was read
  * from has changed, and keeps what it disagreed about. Whatever is wrong with it is told of and stops nothing.
  */
+
+import { recordReasons } from '../audit/record.ts';
+import { createShadow, type Shadow } from '../decision/shadow.ts';
+import { contentMembers } from '../input/ask/asked.ts';
+import { withoutContent } from '../input/without-content.ts';
+import { createToolchain } from '../policy/toolchain/toolchain.ts';
+import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
+import type { DecidingPolicy, ShadowConfig, ShadowEvent, ShadowResult } from '../types.ts';
 import { createDeciding, type LoadOptions, loadMember, type PolicyMember, uniteMembers } from './active-policy.ts';
-import { recordReasons } from './audit/record.ts';
-import { createShadow, type Shadow } from './decision/shadow.ts';
-import { contentMembers } from './input/ask/asked.ts';
-import { withoutContent } from './input/without-content.ts';
 import type { RefusedChange } from './live-policy.ts';
-import { createToolchain } from './policy/toolchain/toolchain.ts';
-import { fingerprintPath, type PathWatch, watchPath } from './policy/watch.ts';
-import type { DecidingPolicy, ShadowConfig, ShadowEvent, ShadowResult } from './types.ts';
 
 export interface LiveShadowOptions extends Pick<LoadOptions, 'onLost' | 'onMoved'> {
   /** Value of PATH, for an `opa` command where the module is not there. */
