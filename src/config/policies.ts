@@ -54,7 +54,6 @@ export function readShadow(
   if (shadow === undefined) return undefined;
   const path = ['policy', 'shadow'];
   if (names.includes(shadow.name)) sources.report([...path, 'name'], 'is the name of a policy that decides');
-  if (/^https?:/.test(shadow.path)) sources.report([...path, 'path'], 'must be on this machine for a shadow');
   return { ...complete(shadow, path, sources), sample: shadow.sample };
 }
 

@@ -114,7 +114,7 @@ const entry = z
   .transform(toConfig);
 
 // Of no use to what does not decide.
-const { state_dir: _stateDir, keep_revisions: _keepRevisions, rollout: _rollout, ...shadowMembers } = members;
+const { keep_revisions: _keepRevisions, rollout: _rollout, ...shadowMembers } = members;
 
 /** What is asked beside the policy must not hold it up, so it has a thread of its own unless told otherwise. */
 const shadow = z

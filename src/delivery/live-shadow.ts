@@ -2,14 +2,14 @@
  * The part of the composition root that keeps a shadow: loads it beside what decides, replaces it where what it was read
  * from has changed, and keeps what it disagreed about. Whatever is wrong with it is told of and stops nothing.
  */
-
 import { recordReasons } from '../audit/record.ts';
 import { createShadow, type Shadow } from '../decision/shadow.ts';
 import { contentMembers } from '../input/ask/asked.ts';
 import { withoutContent } from '../input/without-content.ts';
+import { createMirror, type Mirror } from '../policy/mirror.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
-import type { DecidingPolicy, ShadowConfig, ShadowEvent, ShadowResult } from '../types.ts';
+import type { BundleConfig, DecidingPolicy, ShadowConfig, ShadowEvent, ShadowResult } from '../types.ts';
 import { createDeciding, type LoadOptions, loadMember, type PolicyMember, uniteMembers } from './active-policy.ts';
 import type { RefusedChange } from './live-policy.ts';
 
@@ -78,6 +78,7 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     },
     onError: (error) => options.onEvaluationError(error, ''),
   });
+  const mirror = config.bundle && mirrorOf(config.bundle);
   /** One change after the other. */
   let last = start();
 
@@ -90,10 +91,12 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     disagreements: () => kept,
     async look() {
       await last;
+      await mirror?.look();
       await watch?.look();
     },
     async close() {
       closed = true;
+      mirror?.close();
       watch?.close();
       shadow.close();
       await last;
@@ -103,9 +106,11 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
   };
 
   async function start(): Promise<void> {
+    const mirrored = await mirror?.first();
     // Before it is read: a change meanwhile is one more change.
     const state = await fingerprintPath(config.path);
-    await load();
+    if (mirrored === undefined) await load();
+    else refuse(mirrored);
     // An engine that reads nothing here has nothing that could change here.
     if (closed || member?.prepared.kind === 'none') return;
     watch = watchPath(state, {
@@ -115,6 +120,26 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
         return last;
       },
     });
+    mirror?.follow();
+  }
+
+  function mirrorOf(bundle: BundleConfig): Mirror {
+    let failure: unknown;
+    return createMirror({
+      bundle,
+      file: config.path,
+      onWritten: async () => watch?.look(),
+      onFailure(error) {
+        if (error !== undefined) refuse(error);
+        else if (refused?.error === failure) refused = undefined;
+        failure = error;
+      },
+    });
+  }
+
+  function refuse(error: unknown): void {
+    refused = { policy: config.name, atMs: Date.now(), error };
+    options.onRefused(refused);
   }
 
   async function load(): Promise<void> {
@@ -123,8 +148,7 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     try {
       next = await loadMember(config, [config], { ...options, toolchain });
     } catch (error) {
-      refused = { policy: config.name, atMs: Date.now(), error };
-      options.onRefused(refused);
+      refuse(error);
       return;
     }
     const former = member;

@@ -1,11 +1,16 @@
 /** A shadow beside the policy that decides: a real sidecar, a real compiler, threads where the shadow has its own. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { ShadowConfig } from '../../src/types.ts';
+import { packBundle } from '../../src/policy/write-bundle.ts';
+import type { BundleConfig, ShadowConfig } from '../../src/types.ts';
+import { startBundleServer } from '../support/bundle-server.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
 
 const head = 'package ollama.authz\n\ndefault allow := false\n\n';
@@ -84,6 +89,39 @@ test('a shadow that is broken keeps nothing from starting, is told of, and is ta
   await waitForState(sidecar, /refused/);
   assert.equal(await ask(sidecar, 'tiny'), 200);
   assert.deepEqual(await waitForResults(sidecar, 3), { dropped: 1, agree: 2 });
+});
+
+test('a shadow comes from a bundle server too, and one that is away at the start is waited for', async (t) => {
+  const server = await startBundleServer();
+  t.after(() => server.close());
+  const stateDir = mkdtempSync(join(tmpdir(), 'opallama-shadow-'));
+  t.after(() => rmSync(stateDir, { recursive: true }));
+  const bundle: BundleConfig = {
+    url: new URL(server.url),
+    poll: 50,
+    longPoll: 0,
+    timeout: 5000,
+    size: 1 << 20,
+    token: undefined,
+    tokenSource: undefined,
+    tls: undefined,
+  };
+  const path = join(stateDir, 'shadow.download.tar.gz');
+  // Interpreted, so that nothing is compiled: what is tested here is how it comes.
+  const sidecar = await start(t, {}, { path, stateDir, bundle, engine: 'topdown' }, /shadow: the change of .* refused/);
+  const serve = async (model: string): Promise<void> => {
+    const rego = `package ollama.authz\nallow if input.model == "${model}"\n`;
+    const manifest = JSON.stringify({ revision: model, roots: [''] });
+    const files = { 'authz.rego': rego, '.manifest': manifest };
+    server.serve(await packBundle(new Map(Object.entries(files).map(([name, text]) => [name, Buffer.from(text)]))));
+    await waitForState(sidecar, new RegExp(`shadow: revision ${model}`));
+  };
+  await serve('tiny');
+  assert.equal(await ask(sidecar, 'tiny'), 200);
+  assert.deepEqual(await waitForResults(sidecar, 1), { agree: 1 });
+  await serve('big');
+  assert.equal(await ask(sidecar, 'tiny'), 200);
+  assert.deepEqual(await waitForResults(sidecar, 2), { agree: 1, newly_denied: 1 });
 });
 
 test('operators are told of the shadow by the admin API, and that there is none where there is none', async (t) => {

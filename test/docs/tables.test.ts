@@ -91,7 +91,7 @@ test('the entries of policy.all_of have a name and the members of policy', () =>
     below('policy.').filter((member) => !/^(?:all_of|shadow)/.test(member)),
   );
   const shadow = below('policy.shadow.').filter((member) => member !== 'name' && member !== 'sample');
-  const useless = /^(?:state_dir|keep_revisions|rollout)/;
+  const useless = /^(?:keep_revisions|rollout)/;
   assert.deepEqual(shadow.toSorted(), entry.filter((member) => !useless.test(member)).toSorted());
 });
 
