@@ -68,11 +68,11 @@ export function createLineage(first: PolicyMember, onError: (error: unknown) => 
     take(member) {
       heldSinceMs = undefined;
       const twin = find(member.loaded.revision);
-      // The same once more, so there is nothing to try out on a few.
       const at = revisions.indexOf(deciding);
       const others = [...revisions.slice(at), ...revisions.slice(0, at)].filter(
         (one) => one !== twin && one.origin !== 'none',
       );
+      // The same once more, or the first there is: nothing to try out on a few, or nothing to try it against.
       if (config.rollout === undefined || twin === deciding || deciding.origin === 'none') {
         deciding = member;
         candidate = undefined;
