@@ -1,4 +1,8 @@
 /** The part of the composition root that brings policies from the configuration to where they can decide. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { createAllOf, uniteReads } from '../decision/all-of.ts';
 import { createDecider, type Decide } from '../decision/decide.ts';
 import { createEngine } from '../decision/engines/table.ts';
@@ -8,6 +12,7 @@ import { outlastEvaluations } from '../decision/outlast.ts';
 import { rememberResults } from '../decision/remember.ts';
 import { type EvaluationError, PolicyError } from '../errors.ts';
 import { contentMembers } from '../input/ask/asked.ts';
+import { downloadBundle } from '../policy/download.ts';
 import type { KeepablePolicy } from '../policy/kept.ts';
 import { measurePolicy } from '../policy/measure.ts';
 import { type PreparedPolicy, type PrepareOptions, preparePolicy } from '../policy/prepare.ts';
@@ -69,7 +74,7 @@ export async function loadPolicy(
   const members: PolicyMember[] = [];
   try {
     for (const policy of config.policies)
-      members.push(await loadMember(policy, config.policies, { toolchain, searchPath, ...options }));
+      members.push(await loadOnce(policy, config.policies, { toolchain, searchPath, ...options }));
   } catch (error) {
     for (const { loaded } of members) await loaded.close();
     throw error;
@@ -77,6 +82,24 @@ export async function loadPolicy(
     await toolchain.close();
   }
   return uniteMembers(members);
+}
+
+/** A server's bundle is got into a directory of its own: what lies in `state_dir` is the running sidecar's. */
+async function loadOnce(policy: PolicyConfig, all: readonly PolicyConfig[], sources: Sources): Promise<PolicyMember> {
+  if (policy.bundle === undefined) return loadMember(policy, all, sources);
+  const { bytes } = await downloadBundle(policy.bundle, {
+    etag: undefined,
+    waitMs: 0,
+    signal: new AbortController().signal,
+  });
+  const directory = await mkdtemp(join(tmpdir(), 'opallama-'));
+  try {
+    const path = join(directory, 'bundle.tar.gz');
+    await writeFile(path, bytes ?? '');
+    return { ...(await loadMember({ ...policy, path }, all, sources)), config: policy };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 /** @param members in the order of the configuration, at least one */

@@ -94,7 +94,9 @@ function refuseUnsigned(path: string): never {
 
 async function isDirectory(path: string): Promise<boolean> {
   if (/^https?:/.test(path))
-    throw new PolicyError('policy.path must be a directory or a bundle file; URLs are not read yet.');
+    throw new PolicyError(
+      'A URL is read from the configuration only (policy.path). Here name a directory or a bundle file.',
+    );
   const found = await stat(path).catch((cause: unknown) => {
     throw new PolicyError(`The policy ${path} can't be read. Check policy.path.`, [], { cause });
   });

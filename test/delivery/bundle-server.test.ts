@@ -1,17 +1,19 @@
 /** Policy from a bundle server: a real server, real sockets, real certificates. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { loadPolicy } from '../../src/delivery/active-policy.ts';
 import { packBundle } from '../../src/policy/write-bundle.ts';
 import { checkMaterial } from '../../src/tls/material.ts';
 import type { BundleConfig, PolicyConfig } from '../../src/types.ts';
 import { type BundleServer, type BundleServerOptions, startBundleServer } from '../support/bundle-server.ts';
 import { issue, issueAuthority } from '../support/certificates.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
+import { policyConfig } from '../support/policy-config.ts';
 
 /** Interpreted, so that nothing is compiled: what is tested here is how it comes. */
 const engine = 'topdown';
@@ -168,6 +170,18 @@ for (const [what, answer, message] of bad) {
   });
 }
 
+test('check gets the bundle too, and leaves nothing behind', async (t) => {
+  const { server, policyOf } = await makePlace(t);
+  server.serve(await bundleOf(1));
+  const stateDir = makeDirectory(t);
+  const active = await loadPolicy({ policies: [policyConfig(policyOf({ stateDir }))] }, undefined);
+  t.after(() => active.close());
+  assert.equal(active.revision, 'r1');
+  assert.deepEqual(readdirSync(stateDir), []);
+  server.answer = (_, response) => response.writeHead(403).end();
+  await assert.rejects(loadPolicy({ policies: [policyConfig(policyOf({ stateDir }))] }, undefined), /answered 403/);
+});
+
 test('a redirect on the same host is followed', async (t) => {
   const { server, start } = await makePlace(t);
   const bundle = await bundleOf(1);
@@ -180,7 +194,13 @@ test('a redirect on the same host is followed', async (t) => {
 
 interface Place {
   readonly server: BundleServer;
-  start(over?: { readonly bundle?: Partial<BundleConfig>; readonly stateDir?: string }): Promise<TestSidecar>;
+  policyOf(over?: Over): Partial<PolicyConfig>;
+  start(over?: Over): Promise<TestSidecar>;
+}
+
+interface Over {
+  readonly bundle?: Partial<BundleConfig>;
+  readonly stateDir?: string;
 }
 
 async function makePlace(
@@ -191,30 +211,31 @@ async function makePlace(
   const server = await startBundleServer(options);
   t.after(() => server.close());
   const own = makeDirectory(t);
+  const policyOf = ({ bundle, stateDir = own }: Over = {}): Partial<PolicyConfig> => ({
+    engine,
+    stateDir,
+    path: join(stateDir, 'policy.download.tar.gz'),
+    bundle: {
+      url: new URL(server.url),
+      token: undefined,
+      tokenSource: undefined,
+      tls: undefined,
+      poll: 200,
+      longPoll: 0,
+      timeout: 10_000,
+      size: 1 << 20,
+      ...config,
+      ...bundle,
+    },
+  });
   return {
     server,
-    async start({ bundle, stateDir = own } = {}) {
-      const policy: Partial<PolicyConfig> = {
-        engine,
-        stateDir,
-        path: join(stateDir, 'policy.download.tar.gz'),
-        bundle: {
-          url: new URL(server.url),
-          token: undefined,
-          tokenSource: undefined,
-          tls: undefined,
-          poll: 200,
-          longPoll: 0,
-          timeout: 10_000,
-          size: 1 << 20,
-          ...config,
-          ...bundle,
-        },
-      };
+    policyOf,
+    async start(over) {
       const sidecar = await startTestSidecar({
         upstream: 'http://127.0.0.1:9',
         anonymousRoles: ['guest'],
-        policyConfig: policy,
+        policyConfig: policyOf(over),
       });
       let closing: Promise<void> | undefined;
       const close = (): Promise<void> => {

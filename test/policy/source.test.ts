@@ -170,7 +170,10 @@ test('a directory without Rego, a path that is nothing and a URL are refused wit
   const empty = await makeDirectory(t, { 'data.json': '{}' });
   assert.match((await policyErrorOf(readPolicySource(empty))).message, /holds no \.rego file/);
   assert.match((await policyErrorOf(readPolicySource(join(empty, 'nowhere')))).message, /Check policy\.path/);
-  assert.match((await policyErrorOf(readPolicySource('https://x.test/b.tar.gz'))).message, /URLs are not read yet/);
+  assert.match(
+    (await policyErrorOf(readPolicySource('https://x.test/b.tar.gz'))).message,
+    /A URL is read from the configuration only/,
+  );
 });
 
 test('a link to nowhere and a link to a directory above are refused in plain words', async (t) => {
