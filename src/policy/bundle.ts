@@ -49,6 +49,9 @@ export async function readBundle(path: string, signature?: SignatureConfig): Pro
   if (!hasEnd(tar)) throw new PolicyError(`The bundle ${path} has no end. Was it cut short? Build it again.`);
   const files = await unpack(tar, path);
   if (signature !== undefined) verifyBundle(files, signature, path);
+  // What it would change is not here to be changed; left out, a denial may be missing.
+  if (files.has('patch.json'))
+    throw new PolicyError(`The bundle ${path} is a delta (patch.json), which is not read. Have a snapshot sent.`);
   return {
     files: new Map([...files].filter(([name]) => name !== manifestFile && name !== signaturesFile)),
     ...readManifest(files.get(manifestFile), path),

@@ -91,6 +91,7 @@ const cases: ReadonlyArray<readonly [what: string, bytes: () => Buffer, message:
   ],
   ['no such entrypoint', () => makeBundle([file('authz.rego', 'package elsewhere\nallow := true\n')]), /ollama\/authz/],
   ['nothing', () => Buffer.alloc(0), /not a whole \.tar\.gz file/],
+  ['a delta', () => makeBundle([file('authz.rego', open), file('patch.json', '{"data": []}')]), /is a delta/],
   ['a bundle without Rego', () => makeBundle([file('data.json', '{}')]), /holds no Rego/],
 ];
 
