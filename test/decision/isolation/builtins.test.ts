@@ -38,6 +38,9 @@ test('a thread answers by OPA, keeps every digit, and so does the one that repla
   };
   assert.match(await ask(1), /"slow":true/);
   await assert.rejects(ask(200_000), { code: 'policy_deadline' });
+  // It compiles OPA's module anew: on a busy machine that takes longer than the deadline of the first requests.
+  let denied = 0;
+  while (denied < 10 && !(await ask(1).then(Boolean, () => false))) denied += 1;
   for (let round = 0; round < 3; round += 1) assert.match(await ask(1), /"text":"9007199254740993 of tiny"/);
   assert.equal(lost.length, 1);
 });
