@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { createAdministration } from './administration.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecent } from './audit/recent.ts';
-import { createRecorder, type RecordObserver } from './audit/record.ts';
+import { createRecorder, type RecorderOptions, type RecordObserver } from './audit/record.ts';
 import { createTally } from './audit/tally.ts';
 import { logPolicy } from './delivery/active-policy.ts';
 import { describeShadow, describeState } from './delivery/describe-state.ts';
@@ -42,6 +42,10 @@ export interface AppOptions {
   readonly onShadow?: (event: ShadowEvent) => void;
   /** Where it is said what operators changed, beside the log. */
   readonly onAdmin?: (event: AdminEvent) => void;
+  /** Told of each request before it is handed to the upstream; as `AuditSink.admit`. */
+  readonly admit?: RecorderOptions['admit'];
+  /** Why requests can't be recorded at the moment, in words; empty where they can. */
+  readonly recordNotReady?: () => readonly string[];
   /** PATH, where an `opa` is looked for if the tool chain's module was not built. */
   readonly searchPath: string | undefined;
   /** Added to every answer. */
@@ -149,6 +153,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     later: batch.add,
     observers: [...options.observers, metrics.observe, ...(hasAdmin ? [recent.observe, tally.observe] : [])],
     withoutContent,
+    admit: options.admit,
   });
   const upstream = createUpstream({
     baseUrl: config.upstream.baseUrl,
@@ -193,7 +198,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       else if (handshakes.admits(report.reason)) log.warn(report, 'a TLS handshake failed');
     },
   });
-  const notReady = (): readonly string[] => [...policy.active().notReady(), ...(closing ? ['shutting down'] : [])];
+  const notReady = (): readonly string[] => [
+    ...policy.active().notReady(),
+    ...(options.recordNotReady?.() ?? []),
+    ...(closing ? ['shutting down'] : []),
+  ];
   const opsServer = createOpsListener({
     metrics() {
       batch.drain();

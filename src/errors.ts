@@ -115,6 +115,10 @@ export const errorTable = {
 
   // The sidecar
   overloaded: { status: 503, message: 'Too many requests are in flight. Try again shortly.' },
+  audit_unavailable: {
+    status: 503,
+    message: 'The request can not be recorded, so it was not forwarded. Try again shortly.',
+  },
   client_closed_request: { status: 499, message: 'The client left before the answer was complete.' },
   internal_error: { status: 500, message: 'The sidecar failed. See the log.' },
 } as const satisfies Readonly<Record<string, ErrorEntry>>;

@@ -65,6 +65,7 @@ export async function rehearse(parts: RehearsalParts, request: RawRequest): Prom
     decided: (decision) => {
       seen.decision = decision;
     },
+    forwards: () => undefined,
     forwarded: (_target, changes) => {
       seen.changes = changes;
     },

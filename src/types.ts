@@ -308,10 +308,20 @@ export interface AuditEvent {
   readonly input?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/**
- * What became of a request that a shadow was to be asked about. `error`: the shadow failed, where what decided had not.
- * `dropped`: it was not asked, because it is not loaded or too much was waiting.
- */
+/** What is known of a request before it is handed to the upstream: that its policy allowed it, and what it judged. */
+export type DecisionEvent = Omit<
+  AuditEvent,
+  | 'status'
+  | 'error'
+  | 'usage'
+  | 'input_tokens'
+  | 'output_tokens'
+  | 'finish_reason'
+  | 'time_to_first_token_ms'
+  | 'duration_ms'
+  | 'outcome'
+>;
+
 /** What an operator changed, or tried to; a sink adds `"event":"admin"`. Never a credential. */
 export interface AdminEvent {
   readonly time: string;
@@ -325,6 +335,10 @@ export interface AdminEvent {
   readonly remote?: string | undefined;
 }
 
+/**
+ * What became of a request that a shadow was to be asked about. `error`: the shadow failed, where what decided had not.
+ * `dropped`: it was not asked, because it is not loaded or too much was waiting.
+ */
 export type ShadowResult = 'agree' | 'newly_denied' | 'newly_allowed' | 'other_reasons' | 'error' | 'dropped';
 
 /** A request that a shadow would have decided otherwise; a sink adds `"event":"shadow"`. Never any prompt or answer text. */

@@ -8,6 +8,7 @@ import type {
   AuditEvent,
   DecidingPolicy,
   Decision,
+  DecisionEvent,
   Measures,
   Operation,
   Outcome,
@@ -48,6 +49,12 @@ export interface RequestRecord {
   asked(input: PolicyInput): void;
   /** @param policy that decided: its codes may be labels, and where it reads content, none of its text is recorded */
   decided(decision: Decision, policy: Pick<DecidingPolicy, 'codes' | 'readsContent'>): void;
+  /**
+   * About to be handed to the upstream, with the names of what was spliced into the judged bytes.
+   *
+   * @returns what the request has to wait for, if anything; it rejects with a `RequestError` where it must not go on
+   */
+  forwards(target: string, changes: readonly string[]): Promise<void> | undefined;
   /** Handed to the upstream, with the names of what was spliced into the judged bytes. */
   forwarded(target: string, changes: readonly string[]): void;
   firstByte(): void;
@@ -64,6 +71,8 @@ export interface RecorderOptions {
   /** The input as it may be recorded. */
   readonly withoutContent: (input: PolicyInput) => Readonly<Record<string, unknown>>;
   readonly now?: () => Date;
+  /** Told of each request before it is handed to the upstream; as `AuditSink.admit`. */
+  readonly admit?: ((make: () => DecisionEvent) => Promise<void> | undefined) | undefined;
   /** When to make and tell the event of a request that has ended; at once by default. */
   readonly later?: (task: () => void) => void;
 }
@@ -91,6 +100,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     let forwardedMs: number | undefined;
     let firstByteMs: number | undefined;
     let finished = false;
+    let recordedInput: Readonly<Record<string, unknown>> | undefined;
 
     return {
       certified(id) {
@@ -114,6 +124,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
         readsContent = policy.readsContent;
         if (value.reasons.length > 0) reasons = recordReasons(value, policy);
       },
+      forwards(targetId, spliced) {
+        return options.admit?.(() => describeDecision(targetId, spliced));
+      },
       forwarded(targetId, spliced) {
         target = targetId;
         changes = spliced;
@@ -129,6 +142,45 @@ export function createRecorder(options: RecorderOptions): Recorder {
         later(() => tell(typeof exit === 'function' ? exit() : exit, endedMs));
       },
     };
+
+    /** Once for both events. */
+    function inputWithoutContent(): Readonly<Record<string, unknown>> | undefined {
+      recordedInput ??= input && options.withoutContent(input);
+      return recordedInput;
+    }
+
+    function describeDecision(targetId: string, spliced: readonly string[]): DecisionEvent {
+      return {
+        time: started.toISOString(),
+        request_id: start.requestId,
+        decision_id: input?.decision_id,
+        principal: principal?.id,
+        client_certificate: certificate,
+        agent_role: input?.agent_role,
+        tenant: principal?.tenant,
+        api: route?.api ?? start.api,
+        operation: route?.operation,
+        method: start.method,
+        path: route?.path,
+        model: input?.model,
+        target: targetId,
+        has_system_prompt: input?.has_system_prompt,
+        has_tools: input?.has_tools,
+        message_count: input?.message_count,
+        stream: input?.stream,
+        policy_result: decision?.result ?? 'none',
+        reasons: reasons.codes,
+        engine: decision?.engine,
+        revision: decision?.revision,
+        changes: spliced.length > 0 ? spliced : undefined,
+        tool_name: 'ollama-api',
+        mcp_server: 'ollama-proxy',
+        action: start.method,
+        provider: 'ollama',
+        dynamic_metadata: readsContent ? undefined : decision?.dynamicMetadata,
+        input: inputWithoutContent(),
+      };
+    }
 
     function tell(exit: Exit, endedMs: number): void {
       const usage = typeof exit.usage === 'object' ? exit.usage : undefined;
@@ -170,7 +222,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         action: start.method,
         provider: 'ollama',
         dynamic_metadata: readsContent ? undefined : decision?.dynamicMetadata,
-        input: input && options.withoutContent(input),
+        input: inputWithoutContent(),
       };
       const measures: Measures = {
         durationS: (endedMs - startedMs) / 1000,

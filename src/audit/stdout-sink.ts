@@ -10,23 +10,9 @@ import { Socket } from 'node:net';
 
 import { destination } from 'pino';
 
-import type { AdminEvent, AuditEvent, ShadowEvent } from '../types.ts';
-import type { RecordObserver } from './record.ts';
+import { type AuditSink, toLine } from './sink.ts';
 
-export interface AuditSink {
-  readonly observe: RecordObserver;
-  /** What a shadow would have decided otherwise. */
-  readonly observeShadow: (event: ShadowEvent) => void;
-  /** What operators changed. */
-  readonly observeAdmin: (event: AdminEvent) => void;
-  /** Waits until everything is written, at most two seconds. Nothing may be observed afterwards. */
-  close(): Promise<void>;
-  /** For a process that is about to crash: writes what this turn of the event loop gathered. Never throws. */
-  flushNow(): void;
-}
-
-/** Where lines go: pino's destination and a socket both are this. */
-export interface LineStream {
+interface LineStream {
   write(text: string): unknown;
 }
 
@@ -54,9 +40,8 @@ export function createStdoutSink(onFailure: (error: unknown) => void): AuditSink
   }
 
   return {
-    observe: createAuditObserver({ write: gather }, onFailure),
-    observeShadow: createLineWriter('shadow', { write: gather }, onFailure),
-    observeAdmin: createLineWriter('admin', { write: gather }, onFailure),
+    name: 'stdout',
+    write: (recorded) => gather(toLine(recorded)),
     async close() {
       flush();
       const late = new Promise<void>((resolve) => setTimeout(resolve, closeMs).unref());
@@ -99,41 +84,4 @@ function openStandardOutput(onFailure: (error: unknown) => void): Output {
       file.flushSync();
     },
   };
-}
-
-/**
- * Characters that JSON leaves as they are and a terminal takes for commands (C1 controls), or a reader for line ends.
- * What stands in a line was chosen by callers too: names of models, subjects.
- */
-const unprintable = /[\u007f-\u009f\u2028\u2029]/g;
-
-/** The writing half, for any stream. The line says what it is first, which tells it from logs. */
-export function createAuditObserver(stream: LineStream, onFailure: (error: unknown) => void): RecordObserver {
-  return createLineWriter('audit', stream, onFailure);
-}
-
-function createLineWriter(
-  name: 'audit' | 'shadow' | 'admin',
-  stream: LineStream,
-  onFailure: (error: unknown) => void,
-): (event: AuditEvent | ShadowEvent | AdminEvent) => void {
-  const head = `{"event":"${name}",`;
-  return (event) => {
-    try {
-      const json = escapeUnprintable(JSON.stringify(event));
-      stream.write(`${head}${json.slice(1)}\n`);
-    } catch (error) {
-      onFailure(error);
-    }
-  };
-}
-
-function escapeUnprintable(json: string): string {
-  // Nearly every line is ASCII, and to see that takes a twentieth of the search.
-  const isPlain = Buffer.byteLength(json) === json.length && !json.includes('\u007f');
-  return isPlain ? json : json.replace(unprintable, escapeCharacter);
-}
-
-function escapeCharacter(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -1,5 +1,6 @@
 /** Runs the sidecar until it is told to stop. Shared by `serve` and `quickstart`. */
 import { type App, startApp } from '../app.ts';
+import { createSinks } from '../audit/sink.ts';
 import { createStdoutSink } from '../audit/stdout-sink.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import type { Config } from '../types.ts';
@@ -20,16 +21,21 @@ export interface Running {
 export async function runApp(config: Config, options: RunOptions): Promise<Running> {
   const log = createLogger(config.log.level);
   let app: App | undefined;
-  const sink = config.audit.stdout
-    ? createStdoutSink((error) => {
-        app?.auditFailed();
-        log.error({ err: error }, 'an audit event could not be written to standard output');
-      })
-    : undefined;
+  const failed = (sink: string, error: unknown): void => {
+    app?.auditFailed();
+    log.error({ err: error, sink }, 'an audit event could not be written');
+  };
+  const sinks = createSinks(
+    [...(config.audit.stdout ? [createStdoutSink((error) => failed('stdout', error))] : [])],
+    failed,
+  );
   app = await startApp(config, {
     log,
-    observers: sink === undefined ? [] : [sink.observe],
-    ...(sink && { onShadow: sink.observeShadow, onAdmin: sink.observeAdmin }),
+    observers: [sinks.observe],
+    onShadow: sinks.observeShadow,
+    onAdmin: sinks.observeAdmin,
+    admit: sinks.admit,
+    recordNotReady: sinks.notReady,
     searchPath: options.searchPath,
     ...(options.extraHeaders && { extraHeaders: options.extraHeaders }),
   });
@@ -43,7 +49,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
     log.info({ signal }, 'shutting down');
     await running.app.close();
     await options.onClosed?.();
-    await sink?.close();
+    await sinks.close();
     log.flush();
     process.exit(0);
   };
@@ -52,7 +58,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
   // The process ends as it would have, but no event that was made is lost.
   process.on('uncaughtExceptionMonitor', () => {
     running.app.tellNow();
-    sink?.flushNow();
+    sinks.flushNow();
     log.flush();
   });
   return running;

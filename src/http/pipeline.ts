@@ -193,6 +193,9 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
     async function forward(judged: Judged): Promise<Exit | (() => Exit)> {
       const { bytes, changes } = prepareBody(judged);
+      // What must be on disk first, if anything. Nothing of the request has left yet.
+      const recorded = record.forwards(upstream.id, changes);
+      if (recorded !== undefined) await recorded;
       const digest = readParameter(judged.route, 'digest', judged.target.path);
       const upload =
         digest !== undefined && judged.route.operation === 'blobs.create'

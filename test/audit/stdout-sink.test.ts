@@ -1,7 +1,7 @@
 /** One event, one line, whatever callers put into the names that it holds. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createAuditObserver } from '../../src/audit/stdout-sink.ts';
+import { type AuditSink, createAuditRecorded, createSinks, toLine } from '../../src/audit/sink.ts';
 import { createKeepingRecorder } from './recording.ts';
 
 const measures = { durationS: 0, firstByteS: undefined, decisionS: undefined, overheadS: undefined, reasonLabel: '' };
@@ -23,10 +23,7 @@ function eventWith(text: string) {
 }
 
 function writeLine(event: ReturnType<typeof eventWith>): string {
-  const written: string[] = [];
-  createAuditObserver({ write: (line) => written.push(line) }, () => assert.fail('it failed'))(event, measures);
-  assert.equal(written.length, 1);
-  return written[0] ?? '';
+  return toLine(createAuditRecorded(event));
 }
 
 for (const text of [
@@ -60,16 +57,24 @@ test('neither level nor time of a log stand in the line: the event has its own',
   assert.doesNotMatch(line, /"level"|"pid"|"hostname"|"msg"/);
 });
 
-test('a write that fails is told and does not reach the request', () => {
+test('a sink that fails is told of and reaches neither the request nor the other sinks', () => {
   const failures: unknown[] = [];
-  const broken = new Error('EPIPE');
-  const stream = {
-    write: () => {
-      throw broken;
+  const lines: string[] = [];
+  const error = new Error('EPIPE');
+  const broken: AuditSink = {
+    name: 'broken',
+    write() {
+      throw error;
     },
+    close: async () => {},
   };
-  const observe = createAuditObserver(stream, (error) => failures.push(error));
+  const whole: AuditSink = { name: 'whole', write: (told) => lines.push(toLine(told)), close: async () => {} };
+  const { observe } = createSinks([broken, whole], (sink, cause) => failures.push([sink, cause]));
   observe(eventWith('a'), measures);
   observe(eventWith('b'), measures);
-  assert.deepEqual(failures, [broken, broken]);
+  assert.deepEqual(failures, [
+    ['broken', error],
+    ['broken', error],
+  ]);
+  assert.equal(lines.length, 2);
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { type App, startApp } from '../../src/app.ts';
+import { type App, type AppOptions, startApp } from '../../src/app.ts';
 import type { RecordObserver } from '../../src/audit/record.ts';
 import { mintToken, type TokenClaims } from '../../src/cli/token.ts';
 import { createLogger, type Logger } from '../../src/telemetry/log.ts';
@@ -72,6 +72,8 @@ export interface TestSidecarOptions {
   readonly keepDecisions?: number;
   /** Is told of what operators change. */
   readonly onAdmin?: (event: AdminEvent) => void;
+  /** Is told of each request before it is handed to the upstream. */
+  readonly admit?: AppOptions['admit'];
   /** Where the log goes; nowhere by default. */
   readonly log?: Logger;
   readonly upstreamTls?: Config['upstream']['tls'];
@@ -123,6 +125,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
   };
   const app = await startApp(config, {
     log: options.log ?? createLogger('silent'),
+    ...(options.admit && { admit: options.admit }),
     ...(options.onAdmin && { onAdmin: options.onAdmin }),
     observers: [(event) => events.push(event), ...(options.observe ? [options.observe] : [])],
     onShadow: (event) => shadowEvents.push(event),
