@@ -21,6 +21,7 @@ import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Config, DecidingPolicy, InputNeeds, LoadedPolicy, PolicyConfig } from '../types.ts';
 import { prepareApart } from './prepare-apart.ts';
+import { refuseSharedRoots } from './refuse-shared-roots.ts';
 
 /** One policy of those that must all allow. */
 export interface PolicyMember {
@@ -74,7 +75,9 @@ export async function loadPolicy(
   const members: PolicyMember[] = [];
   try {
     for (const policy of config.policies)
-      members.push(await loadOnce(policy, config.policies, { toolchain, searchPath, ...options }));
+      members.push(
+        await loadOnce(policy, config.policies, { toolchain, searchPath, beside: () => members, ...options }),
+      );
   } catch (error) {
     for (const { loaded } of members) await loaded.close();
     throw error;
@@ -120,6 +123,8 @@ export function uniteMembers(members: readonly PolicyMember[]): ActivePolicy {
 }
 
 export interface Sources extends LoadOptions {
+  /** What decides already; none by default. */
+  readonly beside?: () => readonly PolicyMember[];
   readonly toolchain: Toolchain;
   readonly searchPath: string | undefined;
 }
@@ -149,13 +154,7 @@ async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<P
   };
   const isLarge = options.bytes > largeDataBytes && config.isolation !== 'inline';
   const { prepared, loaded, place } = await (isLarge ? loadApart : loadHere)(options, sources);
-  if (!loaded.entrypoints.includes(entrypoint)) {
-    await loaded.close();
-    throw new PolicyError(
-      `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
-    );
-  }
-  return {
+  const member: PolicyMember = {
     config,
     prepared,
     place,
@@ -163,6 +162,17 @@ async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<P
     origin: 'configured',
     loadedAtMs: Date.now(),
   };
+  try {
+    if (!loaded.entrypoints.includes(entrypoint))
+      throw new PolicyError(
+        `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
+      );
+    refuseSharedRoots(member, sources.beside?.() ?? []);
+  } catch (error) {
+    await loaded.close();
+    throw error;
+  }
+  return member;
 }
 
 type Member = Pick<PolicyMember, 'prepared' | 'loaded' | 'place'>;

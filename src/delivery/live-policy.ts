@@ -91,7 +91,8 @@ export async function startLivePolicy(
       // Before it is read: a change meanwhile is one more change.
       const mirrored = await mirrors.get(policy.name)?.first();
       states.push(await fingerprintPath(policy.path));
-      loaded.push(await loadFirst(policy, policies, { ...options, toolchain: first }, mirrored));
+      const beside = () => loaded.map(({ member }) => member);
+      loaded.push(await loadFirst(policy, policies, { ...options, toolchain: first, beside }, mirrored));
     }
   } catch (error) {
     for (const { member } of loaded) await member.loaded.close();
@@ -228,7 +229,8 @@ export async function startLivePolicy(
     }
     let loaded: LoadedSource;
     try {
-      loaded = await loadConfigured(config, policies, { ...options, toolchain });
+      const beside = () => lineages.flatMap(({ deciding, candidate }) => [deciding, candidate?.member ?? deciding]);
+      loaded = await loadConfigured(config, policies, { ...options, toolchain, beside });
     } catch (error) {
       refuse(lineage.deciding, error);
       return;

@@ -1,7 +1,7 @@
 /** Reads one base document, `data.json` or `data.yaml`: strictly, each fault with its place, in a time that grows with its size. */
 import { isUtf8 } from 'node:buffer';
 
-import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml';
+import { type Document, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 
 import type { PolicyFault } from '../errors.ts';
 import { exactNumber, mayLoseDigits, parseExactJson } from '../exact-json.ts';
@@ -21,7 +21,7 @@ export function readBaseDocument(file: string, bytes: Uint8Array): BaseDocument 
 }
 
 type Read = { readonly value: unknown } | { readonly faults: readonly PolicyFault[] };
-type Place = { readonly line: number; readonly col: number };
+export type Place = { readonly line: number; readonly col: number };
 
 /** By `JSON.parse`: a reader of YAML takes comments, single quotes and trailing commas for JSON, and minutes for megabytes. */
 function readJson(file: string, text: string): Read {
@@ -39,6 +39,19 @@ function readJson(file: string, text: string): Read {
   } catch (error) {
     return { faults: [fault(file, error instanceof Error ? error.message : 'the file cannot be read')] };
   }
+}
+
+/** Reading for places takes minutes for megabytes. */
+const mostBytesToSearch = 1 << 20;
+
+/** @returns where a member of a document that was read is written, if that can be told in little time */
+export function placeOfKey(file: string, bytes: Uint8Array, path: readonly string[]): Place | undefined {
+  if (bytes.length > mostBytesToSearch) return undefined;
+  const { document, lines } = parse(Buffer.from(bytes).toString('utf8'), file.endsWith('.json') ? 'json' : 'core');
+  const holder = document.getIn(path.slice(0, -1), true);
+  if (!isMap(holder)) return undefined;
+  const pair = holder.items.find(({ key }) => isScalar(key) && String(key.value) === path.at(-1));
+  return isScalar(pair?.key) && pair.key.range ? lines.linePos(pair.key.range[0]) : undefined;
 }
 
 /** V8 names the place in most of its messages; where it doesn't, a token is wrong, which YAML's reader finds as well. */

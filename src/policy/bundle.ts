@@ -8,6 +8,7 @@ import type { ReadEntry } from 'tar';
 
 import { PolicyError } from '../errors.ts';
 import type { SignatureConfig } from '../types.ts';
+import { allOfData, isInRoots, readRoots } from './roots.ts';
 import { signaturesFile, verifyBundle } from './verify-bundle.ts';
 
 export interface Bundle {
@@ -16,6 +17,8 @@ export interface Bundle {
   readonly revision: string | undefined;
   /** `metadata` of the manifest, as it came. */
   readonly metadata: unknown;
+  /** What part of `data` it may define. */
+  readonly roots: readonly string[];
 }
 
 /** Bounds against a bundle that unpacks to more than anyone meant. */
@@ -111,18 +114,35 @@ async function unpack(tar: Buffer, path: string): Promise<Map<string, Uint8Array
   });
 }
 
-function readManifest(bytes: Uint8Array | undefined, path: string): Pick<Bundle, 'revision' | 'metadata'> {
-  if (bytes === undefined) return { revision: undefined, metadata: undefined };
+function readManifest(bytes: Uint8Array | undefined, path: string): Omit<Bundle, 'files'> {
+  if (bytes === undefined) return { revision: undefined, metadata: undefined, roots: allOfData };
   let manifest: unknown;
   try {
     manifest = JSON.parse(Buffer.from(bytes).toString('utf8'));
   } catch (cause) {
     throw new PolicyError(`The manifest of the bundle ${path} is not JSON.`, [], { cause });
   }
-  if (typeof manifest !== 'object' || manifest === null) return { revision: undefined, metadata: undefined };
+  if (typeof manifest !== 'object' || manifest === null)
+    return { revision: undefined, metadata: undefined, roots: allOfData };
   const revision = 'revision' in manifest ? manifest.revision : undefined;
+  const roots = readRoots('roots' in manifest ? manifest.roots : undefined, path);
+  for (const entrypoint of entrypointsOf(manifest))
+    if (!isInRoots(roots, entrypoint.replace(/^\/+/, '').split('/')))
+      throw new PolicyError(
+        `The manifest of the bundle ${path} has the entrypoint ${entrypoint} outside of its roots.`,
+      );
   return {
     revision: typeof revision === 'string' && revision !== '' ? revision : undefined,
     metadata: 'metadata' in manifest ? manifest.metadata : undefined,
+    roots,
   };
+}
+
+/** Of compiled policy; what has another form is no entrypoint of anything. */
+function entrypointsOf(manifest: object): readonly string[] {
+  const listed: readonly unknown[] = 'wasm' in manifest && Array.isArray(manifest.wasm) ? manifest.wasm : [];
+  return listed.flatMap((one) => {
+    const { entrypoint } = Object(one);
+    return typeof entrypoint === 'string' ? [entrypoint] : [];
+  });
 }

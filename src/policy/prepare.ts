@@ -32,6 +32,8 @@ export interface PreparedPolicy {
   /** How many Rego tests ran; 0 where there is no Rego to test. */
   readonly testsPassed: number;
   readonly ignoredFiles: readonly string[];
+  /** What part of `data` its bundle claims. */
+  readonly roots?: readonly string[];
   /** What is no fault but should be known, as sentences. */
   readonly warnings?: readonly string[];
 }
@@ -45,9 +47,9 @@ export async function preparePolicy(options: PrepareOptions): Promise<PreparedPo
     case 'none':
       return { policy: nothing, kind: 'none', testsPassed: 0, ignoredFiles: [] };
     case 'files': {
-      const { kind, files, revision } = await readPolicyFiles(path, options.signature);
+      const { kind, files, revision, roots } = await readPolicyFiles(path, options.signature);
       const policy = { ...nothing, revision: revision ?? hashFiles(files), files };
-      return { policy, kind, testsPassed: 0, ignoredFiles: [] };
+      return { policy, kind, roots, testsPassed: 0, ignoredFiles: [] };
     }
     case 'rego':
     case 'wasm':
@@ -61,7 +63,7 @@ async function prepareRego(options: PrepareOptions, needs: 'rego' | 'wasm'): Pro
   const { data, modules } = source;
   const revision = source.revision ?? hashFiles(source.files);
   const read = { ...emptyPolicy, revision, data, entrypoints: [entrypoint] };
-  const rest = { kind: source.kind, ignoredFiles: source.ignored };
+  const rest = { kind: source.kind, ignoredFiles: source.ignored, roots: source.roots };
 
   if (needs === 'wasm' && source.wasm !== undefined) {
     // Without a report of what it reads a compiled bundle is given everything.

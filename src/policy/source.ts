@@ -12,6 +12,7 @@ import type { SignatureConfig } from '../types.ts';
 import { readBaseDocument } from './base-document.ts';
 import { readBundle } from './bundle.ts';
 import { addLibrary, type WithLibrary } from './library.ts';
+import { allOfData, findDocumentOutside, findModulesOutside } from './roots.ts';
 
 export interface PolicySource {
   readonly kind: 'directory' | 'bundle';
@@ -28,6 +29,8 @@ export interface PolicySource {
   readonly metadata: unknown;
   /** Every file's name and content, for a revision that changes when anything does. */
   readonly files: ReadonlyMap<string, Uint8Array>;
+  /** What part of `data` the bundle may define, as its manifest says. */
+  readonly roots: readonly string[];
   /** Which of the modules are opallama's library's: tested with it, and no part of the policy's own coverage. */
   readonly library: readonly string[];
 }
@@ -59,16 +62,19 @@ export async function readPolicySource(
     copies === 'alone' ? { files, library: [] } : addLibrary(files, copies);
   if (await isDirectory(path)) {
     if (signature !== undefined) refuseUnsigned(path);
-    const source = assemble('directory', await complete(await readDirectory(path, isPolicyFile)), undefined);
+    const files = await readDirectory(path, isPolicyFile);
+    const source = assemble('directory', await complete(files), { revision: undefined, roots: allOfData });
     if (Object.keys(source.modules).length === 0)
       throw new PolicyError(`The directory ${path} holds no .rego file. For another language set policy.engine.`);
     return source;
   }
-  const { files, revision, metadata } = await readBundle(path, signature);
-  return { ...assemble('bundle', await complete(files), revision), metadata };
+  const { files, metadata, ...manifest } = await readBundle(path, signature);
+  return { ...assemble('bundle', await complete(files), manifest), metadata };
 }
 
-export type PolicyFiles = Pick<PolicySource, 'files' | 'revision'> & { readonly kind: PolicySource['kind'] | 'file' };
+export type PolicyFiles = Pick<PolicySource, 'files' | 'revision' | 'roots'> & {
+  readonly kind: PolicySource['kind'] | 'file';
+};
 
 /**
  * Reads what an engine that is not Rego's finds at a path: every file of a directory or a bundle, or one file.
@@ -80,11 +86,12 @@ export async function readPolicyFiles(path: string, signature?: SignatureConfig)
     if (signature !== undefined) refuseUnsigned(path);
     const files = await readDirectory(path, () => true);
     if (files.size === 0) throw new PolicyError(`The directory ${path} holds no file.`);
-    return { kind: 'directory', files, revision: undefined };
+    return { kind: 'directory', files, revision: undefined, roots: allOfData };
   }
   if (/\.(?:tar\.gz|tgz)$/.test(path)) return { kind: 'bundle', ...(await readBundle(path, signature)) };
   if (signature !== undefined) refuseUnsigned(path);
-  return { kind: 'file', files: new Map([[basename(path), await readOrRefuse(path)]]), revision: undefined };
+  const files = new Map([[basename(path), await readOrRefuse(path)]]);
+  return { kind: 'file', files, revision: undefined, roots: allOfData };
 }
 
 /** What is no bundle carries no signature. */
@@ -156,25 +163,34 @@ function isPolicyFile(name: string): boolean {
 function assemble(
   kind: PolicySource['kind'],
   { files, library }: WithLibrary,
-  revision: string | undefined,
+  { revision, roots }: Pick<PolicySource, 'revision' | 'roots'>,
 ): PolicySource {
   const modules: Record<string, string> = {};
   const data: Record<string, unknown> = {};
   const ignored: string[] = [];
   const faults: PolicyFault[] = [];
+  const outside: PolicyFault[] = [];
   let wasm: Uint8Array | undefined;
   for (const [file, bytes] of files) {
     const name = basename(file);
     if (file === 'policy.wasm') wasm = bytes;
     else if (name.endsWith('.rego')) modules[file] = Buffer.from(bytes).toString('utf8');
-    else if (dataFile.test(name)) mount(data, file, bytes, faults);
+    else if (dataFile.test(name)) mount(data, { file, bytes, roots }, faults, outside);
     else if (isPolicyFile(name) && !name.startsWith('.')) ignored.push(file);
   }
   if (faults.length > 0) throw new PolicyError("The policy's data can't be read.", faults);
-  return { kind, modules, data, ignored, wasm, revision, metadata: undefined, files, library };
+  const own = Object.fromEntries(Object.entries(modules).filter(([file]) => !library.includes(file)));
+  outside.push(...findModulesOutside(roots, own));
+  if (outside.length > 0) throw new PolicyError('The bundle defines what is outside of its roots.', outside);
+  return { kind, modules, data, ignored, wasm, revision, metadata: undefined, files, roots, library };
 }
 
-function mount(data: Record<string, unknown>, file: string, bytes: Uint8Array, faults: PolicyFault[]): void {
+function mount(
+  data: Record<string, unknown>,
+  { file, bytes, roots }: { readonly file: string; readonly bytes: Uint8Array; readonly roots: readonly string[] },
+  faults: PolicyFault[],
+  outside: PolicyFault[],
+): void {
   const value = readBaseDocument(file, bytes);
   if (isFaults(value)) {
     faults.push(...value);
@@ -184,6 +200,9 @@ function mount(data: Record<string, unknown>, file: string, bytes: Uint8Array, f
     .dirname(file)
     .split('/')
     .filter((part) => part !== '.');
+  // Before it is merged, which puts what other files say into its members.
+  const stray = findDocumentOutside(roots, { file, bytes, at: path, value });
+  if (stray !== undefined) outside.push(stray);
   const nested = path.reduceRight<Record<string, unknown>>((inner, part) => ({ [part]: inner }), value);
   const clash = mergeData(data, nested);
   if (clash !== undefined) {

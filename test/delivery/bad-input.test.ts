@@ -7,10 +7,13 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
+import { loadPolicy } from '../../src/delivery/active-policy.ts';
+import { startLivePolicy } from '../../src/delivery/live-policy.ts';
 import { signBundle } from '../../src/policy/sign-bundle.ts';
 import type { PolicyConfig, SignatureConfig } from '../../src/types.ts';
 import { makeBundle, type TarEntry } from '../policy/archive.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
+import { policyConfig } from '../support/policy-config.ts';
 
 /** What each of them would do if it decided, in whole or in part. */
 const open = 'package ollama.authz\nallow := true\ndynamic_metadata := {"policy": "bad"}\n';
@@ -89,6 +92,42 @@ const cases: ReadonlyArray<readonly [what: string, bytes: () => Buffer, message:
     () => makeBundle([file('authz.rego', open), file('data.json', '{"ollama": {"authz": {"allow": true}}}')]),
     /^ {2}authz\.rego:\d+:\d+: rego_compile_error: .*conflict/m,
   ],
+  [
+    'a package outside of its roots',
+    () =>
+      makeBundle([
+        file('authz.rego', good),
+        file('more/evil.rego', '# a comment\n\npackage elsewhere.authz\n'),
+        file('data.json', '{"policy": "bad"}'),
+        file('.manifest', '{"roots": ["ollama", "policy"]}'),
+      ]),
+    /^ {2}more\/evil\.rego:3:1: outside_roots: package elsewhere\.authz is outside; the manifest's roots permit "ollama", "policy"$/m,
+  ],
+  [
+    'data outside of its roots',
+    () =>
+      makeBundle([
+        file('authz.rego', open),
+        file('lists/data.json', '{\n  "mine": 1,\n  "yours": 2\n}'),
+        file('.manifest', '{"roots": ["ollama", "lists/mine"]}'),
+      ]),
+    /^ {2}lists\/data\.json:3:3: outside_roots: data\.lists\.yours is outside/m,
+  ],
+  [
+    'roots that overlap',
+    () => makeBundle([file('authz.rego', open), file('.manifest', '{"roots": ["ollama", "/ollama/authz/"]}')]),
+    /has overlapping roots: "ollama" and "ollama\/authz"/,
+  ],
+  [
+    'roots that are none',
+    () => makeBundle([file('authz.rego', open), file('.manifest', '{"roots": "ollama"}')]),
+    /has roots that are no list of strings/,
+  ],
+  [
+    'a manifest that ends early',
+    () => makeBundle([file('authz.rego', open), file('.manifest', '{"roots": [')]),
+    /The manifest of the bundle .* is not JSON/,
+  ],
   ['no such entrypoint', () => makeBundle([file('authz.rego', 'package elsewhere\nallow := true\n')]), /ollama\/authz/],
   ['nothing', () => Buffer.alloc(0), /not a whole \.tar\.gz file/],
   ['a delta', () => makeBundle([file('authz.rego', open), file('patch.json', '{"data": []}')]), /is a delta/],
@@ -154,6 +193,45 @@ test('where a key is configured, what is not signed whole is refused with its fi
       await decidesGood(sidecar);
     });
   }
+});
+
+test('two bundles that claim a root are refused, at a start and later', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'opallama-roots-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const bundle = (name: string, roots: readonly string[]): void =>
+    writeFileSync(
+      join(directory, `${name}.tar.gz`),
+      makeBundle([
+        file('authz.rego', `package ${name}.authz\nallow := true\n`),
+        file('.manifest', JSON.stringify({ revision: `${name} ${roots.join()}`, roots })),
+      ]),
+    );
+  const policies = ['one', 'two'].map((name) =>
+    policyConfig({ name, path: join(directory, `${name}.tar.gz`), entrypoint: `${name}/authz`, engine: 'topdown' }),
+  );
+  bundle('one', ['one', 'shared/lists']);
+  bundle('two', ['two', 'shared']);
+  const refused =
+    /policy\.all_of two: The bundle claims what another one claims\.\n *\.manifest: shared_roots: the root "shared" holds "shared\/lists", which the bundle of one claims/;
+  await assert.rejects(loadPolicy({ policies }, undefined), refused);
+  // Whoever claims everything claims nothing of anybody's: each policy has documents of its own.
+  bundle('two', ['']);
+  await (await loadPolicy({ policies }, undefined)).close();
+
+  bundle('two', ['two']);
+  const live = await startLivePolicy(
+    { policies },
+    { searchPath: undefined, onLoaded() {}, onRefused() {}, onEvaluationError() {} },
+  );
+  t.after(() => live.close());
+  assert.equal(live.active().revision, 'one one,shared/lists,two two');
+  bundle('two', ['two', 'shared/lists/deep']);
+  await live.look();
+  assert.equal(live.active().revision, 'one one,shared/lists,two two');
+  assert.match(String(live.refused().get('two')?.error), /is in "shared\/lists", which the bundle of one claims/);
+  bundle('two', ['two', 'shared/other']);
+  await live.look();
+  assert.equal(live.active().revision, 'one one,shared/lists,two two,shared/other');
 });
 
 async function start(t: TestContext, config: Partial<PolicyConfig> = {}, first: Buffer = goodBundle) {
