@@ -1,6 +1,7 @@
 /** The part of the composition root that answers operators: what decides now, and what they may change of it. */
 
 import type { TalliedRevision } from './audit/tally.ts';
+import { parseDuration, UnitError } from './config/units.ts';
 import type { Candidate, Lineage } from './delivery/lineage.ts';
 import type { LivePolicy, RefusedChange } from './delivery/live-policy.ts';
 import type { LiveShadow } from './delivery/live-shadow.ts';
@@ -9,9 +10,11 @@ import type {
   Administration,
   ChangeDocument,
   CoverageDocument,
+  LogLevelDocument,
   PolicyDocument,
   RefusedDocument,
 } from './http/admin/contract.ts';
+import { type LevelState, type LogLevel, settableLevels } from './telemetry/log-level.ts';
 import type { Address } from './types.ts';
 import { readVersion } from './version.ts';
 
@@ -26,6 +29,7 @@ export interface AdministrationParts {
   /** Decisions until now, by revision. */
   readonly tallied: () => ReadonlyMap<string, TalliedRevision>;
   readonly explain: Administration['explain'];
+  readonly logLevel: LogLevel;
   /** What was bound, by name. */
   readonly listeners: () => Readonly<Record<string, Address>>;
 }
@@ -94,6 +98,13 @@ export function createAdministration(parts: AdministrationParts): Administration
         disagreements: shadow.disagreements(),
       };
     },
+    logLevel: () => describeLevel(parts.logLevel.state()),
+    setLogLevel(wanted, time) {
+      const level = settableLevels.find((each) => each === wanted);
+      if (level === undefined)
+        throw new RequestError('invalid_member', `The member "level" must be one of ${settableLevels.join(', ')}.`);
+      return describeLevel(parts.logLevel.set(level, time === undefined ? undefined : readTime(time)));
+    },
   };
 
   function find(name: string): Lineage {
@@ -161,6 +172,20 @@ function describeCoverage(
     codes: [...counts].map(([code, count]) => ({ code, count })),
     other_reasons: others,
   };
+}
+
+function readTime(text: string): number {
+  try {
+    const ms = parseDuration(text);
+    if (ms > 0) return ms;
+  } catch (error) {
+    if (!(error instanceof UnitError)) throw error;
+  }
+  throw new RequestError('invalid_member', 'The member "for" must be a duration such as 10m.');
+}
+
+function describeLevel({ level, configured, untilMs }: LevelState): LogLevelDocument {
+  return { level, configured, until: describeTime(untilMs) };
 }
 
 function describeRollout(candidate: Candidate | undefined): PolicyDocument['rollout'] {

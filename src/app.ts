@@ -25,10 +25,12 @@ import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
+import { createLogLevel } from './telemetry/log-level.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
+import { createTrails } from './telemetry/trail.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
-import type { Address, AdminEvent, Config, ShadowConfig, ShadowEvent } from './types.ts';
+import type { Address, AdminEvent, AskedRequest, Config, ShadowConfig, ShadowEvent } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
@@ -71,6 +73,7 @@ export interface App {
 /** @throws PolicyError, and the errors of binding a socket */
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
   const { log } = options;
+  const logLevel = createLogLevel(log);
   const agent = createUpstreamAgent(config.upstream.baseUrl, config.upstream.tls);
   const models = createModelList({
     baseUrl: config.upstream.baseUrl,
@@ -117,9 +120,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         }[origin],
       );
     },
-    onEvaluationError(error, decisionId, name) {
+    onEvaluationError(error, asked, name) {
       if (failures.admits(name))
-        log.error({ err: error, decision_id: decisionId, policy: name }, 'the policy failed to evaluate');
+        log.error({ err: error, ...idsOf(asked), policy: name }, 'the policy failed to evaluate');
     },
     onNotKept: (error, name) =>
       log.error({ err: error, policy: name }, 'the policy could not be kept for a restart: see policy.state_dir'),
@@ -159,8 +162,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     baseUrl: config.upstream.baseUrl,
     agent,
     timeouts: config.timeouts,
-    onTlsError: (error) =>
-      log.error({ err: error, upstream: config.upstream.baseUrl.origin }, 'the upstream could not be reached securely'),
+    onTlsError: (error, request_id) =>
+      log.error(
+        { err: error, request_id, upstream: config.upstream.baseUrl.origin },
+        'the upstream could not be reached securely',
+      ),
   });
   const faults = createSocketFaults();
   const via = createVia();
@@ -174,6 +180,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     via,
     bodies: createBodyBudget(config.limits.bodiesTotal),
     record,
+    trails: createTrails(log),
     extraHeaders: options.extraHeaders ?? {},
     faults,
     onInternalError: (error, requestId) =>
@@ -239,6 +246,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
             batch.drain();
             return tally.revisions();
           },
+          logLevel,
           explain: createExplain({
             find(decisionId) {
               batch.drain();
@@ -252,7 +260,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
           metrics.adminAnswered(action.endpoint, action.status);
           logAction(action, remote);
         },
-        onInternalError: (error) => log.error({ err: error }, 'a request to the admin listener failed'),
+        onInternalError: (error, request_id) =>
+          log.error({ err: error, request_id }, 'a request to the admin listener failed'),
       });
   const closeAdmin = adminServer && createServerClose(adminServer);
   const closeData = createServerClose(dataListener.server);
@@ -288,6 +297,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     },
     async close(graceMs = 10_000) {
       closing = true;
+      logLevel.close();
       certificates.close();
       await Promise.all([closeData(graceMs), closeOps(graceMs), closeAdmin?.(graceMs)]);
       handshakes.close();
@@ -311,9 +321,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         log.info({ ...facts, isolation: place.place }, 'shadow loaded: it is asked and never listened to');
       },
       onRefused: ({ error }) => log.error({ shadow: name, path, err: error }, 'the shadow can not be loaded'),
-      onEvaluationError(error, decisionId) {
+      onEvaluationError(error, asked) {
         if (disagreements.admits('failures'))
-          log.error({ err: error, decision_id: decisionId, shadow: name }, 'the shadow failed to evaluate');
+          log.error({ err: error, ...idsOf(asked), shadow: name }, 'the shadow failed to evaluate');
       },
       onLost: (cause) => log.warn({ err: cause, shadow: name }, 'a thread of the shadow was ended and is replaced'),
       onMoved: (took_ms) =>
@@ -327,19 +337,39 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
 
   /** Who changed what; and who was not let in, never with what he presented. */
   function logAction(
-    { who, endpoint, policy: name, status, error, changes, asked, result }: AdminAction,
+    { requestId, who, endpoint, policy: name, status, error, changes, asked, result }: AdminAction,
     remote?: string,
   ) {
-    const facts = { event: 'admin', who, endpoint, policy: name, status, error, remote };
+    const facts = { event: 'admin', request_id: requestId, who, endpoint, policy: name, status, error, remote };
     if (changes && who !== undefined) {
       const time = new Date().toISOString();
-      options.onAdmin?.({ time, who, endpoint, policy: name, asked, status, error, result, remote });
+      options.onAdmin?.({
+        time,
+        request_id: requestId,
+        who,
+        endpoint,
+        policy: name,
+        asked,
+        status,
+        error,
+        result,
+        remote,
+      });
     }
-    if (changes && error === undefined) log.warn({ ...facts, asked, result }, 'an operator changed what decides');
+    if (changes && error === undefined)
+      log.warn(
+        { ...facts, asked, result },
+        name === '' ? 'an operator changed how the sidecar runs' : 'an operator changed what decides',
+      );
     else if (changes) log.warn({ ...facts, asked }, 'what an operator asked for was not done');
     else if (error !== undefined && refusals.admits(error))
       log.warn(facts, 'a request to the admin listener was refused');
   }
+}
+
+/** By which a line of the log is found for a request, and the request for a line. */
+function idsOf(asked: AskedRequest | undefined): Partial<AskedRequest> {
+  return asked === undefined ? {} : { request_id: asked.request_id, decision_id: asked.decision_id };
 }
 
 /** What is made with certificates of files, and how each takes new ones. */

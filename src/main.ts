@@ -27,6 +27,7 @@ export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['reload', async () => (await import('./cli/reload.ts')).registerReload],
   ['rollback', async () => (await import('./cli/rollback.ts')).registerRollback],
   ['rollout', async () => (await import('./cli/rollout.ts')).registerRollout],
+  ['log-level', async () => (await import('./cli/log-level.ts')).registerLogLevel],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
 

@@ -138,6 +138,9 @@ export interface PolicyInput {
   readonly llm_action: string;
 }
 
+/** Names the request that was decided on. */
+export type AskedRequest = Pick<PolicyInput, 'request_id' | 'decision_id'>;
+
 /** Which top-level members of the input a policy reads. `all` where that cannot be known. */
 export interface InputNeeds {
   readonly all: boolean;
@@ -235,6 +238,8 @@ export interface Decision {
   readonly headers: Readonly<Record<string, string>>;
   readonly requestHeadersToRemove: readonly string[];
   readonly responseHeadersToAdd: Readonly<Record<string, string>>;
+  /** Whether the caller may have this request told of in the log at level debug, by the header `x-opallama-debug`. */
+  readonly debugLog?: boolean | undefined;
   /** Of several policies: below the name of each. */
   readonly dynamicMetadata: Readonly<Record<string, unknown>> | undefined;
   /** What must be carried out with an allow, by name. Empty: none is supported yet, so that each of them denies. */
@@ -271,6 +276,7 @@ export type Outcome = 'complete' | 'aborted' | 'incomplete' | 'denied' | 'error'
 export interface AuditEvent {
   readonly time: string;
   readonly request_id: string;
+  readonly trace_id?: string | undefined;
   readonly decision_id?: string | undefined;
   readonly principal?: string | undefined;
   readonly client_certificate?: string | undefined;
@@ -325,6 +331,7 @@ export type DecisionEvent = Omit<
 /** What an operator changed, or tried to; a sink adds `"event":"admin"`. Never a credential. */
 export interface AdminEvent {
   readonly time: string;
+  readonly request_id: string;
   readonly who: string;
   readonly endpoint: string;
   readonly policy: string;

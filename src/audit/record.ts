@@ -34,6 +34,7 @@ export type RecordObserver = (event: AuditEvent, measures: Measures) => void;
 
 export interface RequestStart {
   readonly requestId: string;
+  readonly traceId?: string | undefined;
   readonly api: Api;
   /** As HTTP's parser knows it, so one of a fixed set. */
   readonly method: string;
@@ -188,6 +189,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       const event: AuditEvent = {
         time: started.toISOString(),
         request_id: start.requestId,
+        trace_id: start.traceId,
         decision_id: input?.decision_id,
         principal: principal?.id,
         client_certificate: certificate,

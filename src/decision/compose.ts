@@ -24,6 +24,10 @@ export function compose(decisions: readonly NamedDecision[]): Omit<Decision, 'de
     engine: list.map(({ engine }) => engine).join(','),
     revision: list.map(({ revision }) => revision).join(','),
     dynamicMetadata: nameMetadata(decisions),
+    // Who says nothing leaves it to the others.
+    ...(list.some(({ debugLog }) => debugLog !== undefined) && {
+      debugLog: !list.some(({ debugLog }) => debugLog === false),
+    }),
   };
   const refusals = list.filter(({ allowed }) => !allowed);
   const [first] = refusals;

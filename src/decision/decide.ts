@@ -3,7 +3,7 @@
  * own code, so that it is answered, recorded and counted like any other.
  */
 import { type EvaluationCode, EvaluationError, errorTable } from '../errors.ts';
-import type { Decision, LoadedPolicy, Operation, PolicyInput } from '../types.ts';
+import type { AskedRequest, Decision, LoadedPolicy, Operation, PolicyInput } from '../types.ts';
 import { denied, narrow } from './narrow.ts';
 
 export interface DeciderOptions {
@@ -16,7 +16,7 @@ export interface DeciderOptions {
   /** Management operations that a deny-list may allow, and `cloud` for cloud models. */
   readonly denyListOperations: readonly string[];
   /** Told about a failed evaluation; the caller's answer does not say what failed. */
-  readonly onError: (error: unknown, decisionId: string) => void;
+  readonly onError: (error: unknown, asked: AskedRequest) => void;
 }
 
 export type Decide = (input: PolicyInput) => Promise<Decision>;
@@ -61,7 +61,7 @@ export function createDecider(options: DeciderOptions): Decide {
         durationNs: elapsedNs(started),
       };
     } catch (error) {
-      options.onError(error, input.decision_id);
+      options.onError(error, input);
       const code = error instanceof EvaluationError ? error.code : 'policy_error';
       return failed(input, code, policy.revision, elapsedNs(started));
     }

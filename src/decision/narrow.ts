@@ -31,6 +31,7 @@ export const decisionMembers: readonly string[] = [
   'request_headers_to_remove',
   'response_headers_to_add',
   'dynamic_metadata',
+  'debug_log',
   'reasons',
   'obligations',
 ];
@@ -105,6 +106,7 @@ function narrowMembers(result: Readonly<Record<string, unknown>>, options: Narro
     requestHeadersToRemove: readNames('request_headers_to_remove', result['request_headers_to_remove']),
     responseHeadersToAdd: readHeaders('response_headers_to_add', result['response_headers_to_add']),
     dynamicMetadata: readObject('dynamic_metadata', result['dynamic_metadata']),
+    ...readDebugLog(result['debug_log']),
     obligations: none.obligations,
   };
   const httpStatus = readStatus(result['http_status']);
@@ -168,6 +170,13 @@ function readReason(name: string, element: unknown): Reason {
   throw new Malformed(
     `"${name}" holds ${describe(element)}; it must hold strings or {code, message} with a code like "model_not_allowed".`,
   );
+}
+
+/** Absent where nothing is said: several policies then tell a silence from a no. */
+function readDebugLog(value: unknown): Pick<Decision, 'debugLog'> {
+  if (value === undefined) return {};
+  if (typeof value !== 'boolean') throw new Malformed(`"debug_log" is ${describe(value)}; it must be true or false.`);
+  return { debugLog: value };
 }
 
 function readStatus(value: unknown): number {

@@ -19,7 +19,7 @@ import { type PreparedPolicy, type PrepareOptions, preparePolicy } from '../poli
 import type { Toolchain } from '../policy/toolchain/protocol.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { Config, DecidingPolicy, InputNeeds, LoadedPolicy, PolicyConfig } from '../types.ts';
+import type { AskedRequest, Config, DecidingPolicy, InputNeeds, LoadedPolicy, PolicyConfig } from '../types.ts';
 import { prepareApart } from './prepare-apart.ts';
 import { refuseSharedRoots } from './refuse-shared-roots.ts';
 
@@ -219,7 +219,7 @@ async function nameFailure<Loaded>(loading: Promise<Loaded>, name: string): Prom
 /** @param onError told about each failed evaluation, with the name of its policy */
 function createDecide(
   { members }: ActivePolicy,
-  onError: (error: unknown, decisionId: string, policy: string) => void,
+  onError: (error: unknown, asked: AskedRequest, policy: string) => void,
 ): Decide {
   const deciders = members.map(({ config, loaded }) => {
     const { name, engine, entrypoint, mode, denyListOperations } = config;
@@ -229,7 +229,7 @@ function createDecide(
       entrypoint,
       mode,
       denyListOperations,
-      onError: (error, decisionId) => onError(error, decisionId, name),
+      onError: (error, asked) => onError(error, asked, name),
     });
     return { name, decide };
   });

@@ -6,7 +6,7 @@
 import { createMirror, type Mirror } from '../policy/mirror.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
-import type { Config, PolicyConfig } from '../types.ts';
+import type { AskedRequest, Config, PolicyConfig } from '../types.ts';
 import {
   type ActivePolicy,
   createDeciding,
@@ -27,7 +27,8 @@ export interface LivePolicyOptions extends Pick<LoadOptions, 'onLost' | 'onMoved
   readonly onWaiting?: (policy: string) => void;
   /** Told of each change that was refused. */
   readonly onRefused: (refused: RefusedChange, deciding: PolicyMember) => void;
-  readonly onEvaluationError: (error: unknown, decisionId: string, policy: string) => void;
+  /** @param asked undefined where it was at no request */
+  readonly onEvaluationError: (error: unknown, asked: AskedRequest | undefined, policy: string) => void;
   /** A policy that took its place could not be kept for a restart. */
   readonly onNotKept?: (error: unknown, policy: string) => void;
   /** ms between two looks without a notice; 2 s by default. */
@@ -104,7 +105,7 @@ export async function startLivePolicy(
   // For changes: its child process, of some 250 MB, starts when it is asked and ends when it was not for some seconds.
   const toolchain = createToolchain({ path: options.searchPath });
   const lineages = members.map((member) =>
-    createLineage(member, (error) => options.onEvaluationError(error, '', member.config.name)),
+    createLineage(member, (error) => options.onEvaluationError(error, undefined, member.config.name)),
   );
   let active = uniteMembers(members);
   let choose: ChooseDeciding;

@@ -9,7 +9,7 @@ import { withoutContent } from '../input/without-content.ts';
 import { createMirror, type Mirror } from '../policy/mirror.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
-import type { BundleConfig, DecidingPolicy, ShadowConfig, ShadowEvent, ShadowResult } from '../types.ts';
+import type { AskedRequest, BundleConfig, DecidingPolicy, ShadowConfig, ShadowEvent, ShadowResult } from '../types.ts';
 import { createDeciding, type LoadOptions, loadMember, type PolicyMember, uniteMembers } from './active-policy.ts';
 import type { RefusedChange } from './live-policy.ts';
 
@@ -19,7 +19,8 @@ export interface LiveShadowOptions extends Pick<LoadOptions, 'onLost' | 'onMoved
   readonly onLoaded: (member: PolicyMember) => void;
   /** Told of each state that could not be loaded, the first one too. */
   readonly onRefused: (refused: RefusedChange) => void;
-  readonly onEvaluationError: (error: unknown, decisionId: string) => void;
+  /** @param asked undefined where it was at no request */
+  readonly onEvaluationError: (error: unknown, asked: AskedRequest | undefined) => void;
   readonly onResult: (result: ShadowResult) => void;
   readonly onDisagreement: (event: ShadowEvent) => void;
 }
@@ -76,7 +77,7 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
       if (kept.length > mostKept) kept.shift();
       options.onDisagreement(event);
     },
-    onError: (error) => options.onEvaluationError(error, ''),
+    onError: (error) => options.onEvaluationError(error, undefined),
   });
   const mirror = config.bundle && mirrorOf(config.bundle);
   /** One change after the other. */
@@ -157,6 +158,6 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     asked = createDeciding(uniteMembers([next]), options.onEvaluationError);
     options.onLoaded(next);
     // Not waited for: what is being evaluated by it may take its time.
-    former?.loaded.close().catch((error: unknown) => options.onEvaluationError(error, ''));
+    former?.loaded.close().catch((error: unknown) => options.onEvaluationError(error, undefined));
   }
 }

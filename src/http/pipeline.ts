@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import type { Exit, Recorder } from '../audit/record.ts';
+import { type Exit, type Recorder, recordReasons } from '../audit/record.ts';
 import type { Shadow } from '../decision/shadow.ts';
 import { RequestError } from '../errors.ts';
 import type { Certify } from '../identity/client-certificate.ts';
@@ -23,12 +23,14 @@ import { deliver } from '../stream/deliver.ts';
 import { createUsageHider } from '../stream/hide-usage.ts';
 import { startReport } from '../stream/readers/table.ts';
 import { createTap, readFraming } from '../stream/tap.ts';
+import type { Trails } from '../telemetry/trail.ts';
 import type { Config, DecidingPolicy, Decision, Principal } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import type { Via } from '../upstream/via.ts';
 import { answerDenial, answerError, renderErrorFrame, sendAnswer } from './answer.ts';
 import { answerKind } from './answer-kind.ts';
+import { asksForDebug, readRequestId, readTrace } from './correlation.ts';
 import { answerPreflight, createCors, isPreflight } from './cors.ts';
 import { type Deadline, startDeadline } from './deadline.ts';
 import { createExit } from './exit.ts';
@@ -49,6 +51,8 @@ export interface PipelineParts {
   readonly via: Via;
   readonly bodies: BodyBudget;
   readonly record: Recorder;
+  /** What the log tells of requests on their way. */
+  readonly trails?: Trails | undefined;
   /** Added to every answer; empty but for the quick start with its practice upstream. */
   readonly extraHeaders: Readonly<Record<string, string>>;
   readonly faults: SocketFaults;
@@ -60,9 +64,6 @@ export interface Pipeline {
   /** Requests that have not ended. */
   inFlight(): number;
 }
-
-/** Ids of the caller's that may stand in logs and go to the upstream. */
-const requestIdPattern = /^[\w.:-]{1,128}$/;
 
 export function createPipeline(parts: PipelineParts): Pipeline {
   const { config, upstream } = parts;
@@ -77,12 +78,15 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   return { handle, inFlight: () => inFlight };
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const ids: Record<string, string> = { 'x-request-id': readRequestId(request), ...parts.extraHeaders };
-    const requestId = ids['x-request-id'] ?? '';
+    const requestId = readRequestId(request.headers);
+    const trace = readTrace(request.headers);
+    const ids: Record<string, string> = { 'x-request-id': requestId, ...parts.extraHeaders };
     Object.assign(ids, cors.answerHeaders(request.headers.origin));
     const method = request.method ?? '';
     let api = guessApi(request.url ?? '');
-    const record = parts.record({ requestId, api, method });
+    const start = { requestId, traceId: trace?.traceId, api, method };
+    const record = parts.record(start);
+    let trail = parts.trails?.begin(start);
     parts.faults.watch(request, response, requestId);
     inFlight += 1;
     let exit: Exit | (() => Exit);
@@ -90,6 +94,10 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       exit = await walk();
     } catch (error) {
       exit = refuseOrCut(error);
+    }
+    if (trail !== undefined) {
+      if (typeof exit === 'function') exit = exit();
+      trail.ended(exit);
     }
     record.finish(exit);
     inFlight -= 1;
@@ -152,6 +160,19 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
         const decision = await policy.decide(input);
         record.decided(decision, policy);
+        if (decision.debugLog === true && asksForDebug(request.headers)) {
+          ids['x-opallama-debug'] = 'granted';
+          trail ??= parts.trails?.grant(start);
+        }
+        trail?.decided({
+          principal,
+          operation: route.operation,
+          path: route.path,
+          model: input.model,
+          bytes: body?.bytes.length,
+          decision,
+          reasons: recordReasons(decision, policy).codes,
+        });
         parts.shadow?.observe({
           input,
           decision,
@@ -202,21 +223,25 @@ export function createPipeline(parts: PipelineParts): Pipeline {
           ? receiveUpload(request, digest, { maxBytes: config.limits.blob, idleMs: config.timeouts.idle })
           : undefined;
       if (upload !== undefined && waitsToBeAsked()) response.writeContinue();
+      const length = upload === undefined ? bytes?.length : upload.length;
+      const headers = buildRequestHeaders(request.headers, {
+        host: upstream.host,
+        via: parts.via.extend(request.headers.via),
+        requestId,
+        trace,
+        length,
+        set: judged.decision.headers,
+        remove: judged.decision.requestHeadersToRemove,
+      });
       const exchange = upstream.send({
         method,
         path: judged.target.path + judged.target.query,
-        headers: buildRequestHeaders(request.headers, {
-          host: upstream.host,
-          via: parts.via.extend(request.headers.via),
-          requestId,
-          length: upload === undefined ? bytes?.length : upload.length,
-          set: judged.decision.headers,
-          remove: judged.decision.requestHeadersToRemove,
-        }),
+        headers,
         body: upload ?? bytes,
         socket: request.socket,
       });
       record.forwarded(upstream.id, changes);
+      trail?.forwarded({ target: upstream.id, headers: Object.keys(headers), changes, bytes: length });
       // Ollama stops to generate when its client is gone, so it has to hear of it at once.
       let clientLeft = response.destroyed;
       const onClose = (): void => {
@@ -249,6 +274,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     ): Promise<() => Exit> {
       const status = source.statusCode ?? 502;
       const framing = readFraming(source.headers['content-type']);
+      trail?.answered({ status, framing });
       // Errors and lists say no counts.
       const tap =
         judged.answer !== undefined && status < 400 && framing !== undefined
@@ -321,9 +347,4 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 interface Judged extends JudgedBody {
   readonly target: Target;
   readonly decision: Decision;
-}
-
-function readRequestId(request: IncomingMessage): string {
-  const sent = request.headers['x-request-id'];
-  return typeof sent === 'string' && requestIdPattern.test(sent) ? sent : randomUUID();
 }

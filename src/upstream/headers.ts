@@ -8,8 +8,6 @@ const toUpstream: readonly string[] = [
   'anthropic-version',
   'anthropic-beta',
   'openai-beta',
-  'traceparent',
-  'tracestate',
 ];
 
 const toClient: readonly string[] = ['content-type', 'content-length', 'cache-control', 'date', 'allow', 'retry-after'];
@@ -17,6 +15,8 @@ const toClient: readonly string[] = ['content-type', 'content-length', 'cache-co
 export interface RequestHeaderOptions {
   readonly host: string;
   readonly requestId: string;
+  /** The caller's, where it is well-formed. */
+  readonly trace: { readonly traceparent: string; readonly tracestate: string | undefined } | undefined;
   /** Bytes of the body; undefined: none, or chunked. */
   readonly length: number | undefined;
   /** Names this sidecar, so that a request that comes back can be told. */
@@ -34,6 +34,11 @@ export function buildRequestHeaders(caller: IncomingHttpHeaders, options: Reques
     if (value !== undefined) headers[name] = value;
   }
   headers['x-request-id'] = options.requestId;
+  const { trace } = options;
+  if (trace !== undefined) {
+    headers['traceparent'] = trace.traceparent;
+    if (trace.tracestate !== undefined) headers['tracestate'] = trace.tracestate;
+  }
   Object.assign(headers, options.set);
   for (const name of options.remove) if (name !== 'host') delete headers[name];
   // Behind all that a policy may say: neither the framing nor the loop is its business.

@@ -15,7 +15,7 @@ export interface UpstreamOptions {
   readonly baseUrl: URL;
   readonly agent: UpstreamAgent;
   /** The upstream could not be verified, or did not take us; the caller is told no more than that. */
-  readonly onTlsError?: (error: unknown) => void;
+  readonly onTlsError?: (error: unknown, requestId: unknown) => void;
   /** ms; 0 for none. */
   readonly timeouts: { readonly connect: number; readonly firstByte: number };
 }
@@ -65,7 +65,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     id,
     host: baseUrl.host,
     send(request) {
-      const attempt = new Attempt(id, options);
+      const attempt = new Attempt(id, request.headers['x-request-id'], options);
       handOver(new ExchangeRequest(request, pathPrefix + request.path, attempt), attempt.response);
       return attempt;
     },
@@ -115,6 +115,7 @@ class Attempt implements Exchange, Observer {
   readonly answer: Promise<IncomingMessage>;
   readonly response = new ExchangeResponse();
   readonly #id: string;
+  readonly #requestId: unknown;
   readonly #timeouts: UpstreamOptions['timeouts'];
   readonly #onTlsError: UpstreamOptions['onTlsError'];
   #resolve: (answer: IncomingMessage) => void;
@@ -122,8 +123,9 @@ class Attempt implements Exchange, Observer {
   #timer: NodeJS.Timeout | undefined;
   #settled = false;
 
-  constructor(id: string, { timeouts, onTlsError }: UpstreamOptions) {
+  constructor(id: string, requestId: unknown, { timeouts, onTlsError }: UpstreamOptions) {
     this.#id = id;
+    this.#requestId = requestId;
     this.#timeouts = timeouts;
     this.#onTlsError = onTlsError;
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -173,7 +175,7 @@ class Attempt implements Exchange, Observer {
     const told = this.#settled;
     this.#settle();
     const failure = describeFailure(error, this.#id);
-    if (failure.code === 'upstream_tls' && !told) this.#onTlsError?.(error);
+    if (failure.code === 'upstream_tls' && !told) this.#onTlsError?.(error, this.#requestId);
     this.#fail(failure);
   };
 

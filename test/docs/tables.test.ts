@@ -110,7 +110,7 @@ test('docs/configuration.md names the flags that commands take', () => {
 
 test('the README lists every command, and no other', () => {
   const source = readFileSync(join(root, 'src/main.ts'), 'utf8');
-  const commands = [...source.matchAll(/^ {2}\['(\w+)', async/gm)].map(([, name]) => name);
+  const commands = [...source.matchAll(/^ {2}\['([\w-]+)', async/gm)].map(([, name]) => name);
   assert.ok(commands.length > 4);
   const rows = tableRows(readme, 'Commands').map(([command]) => codes(command)[0]);
   assert.deepEqual(rows, commands);
@@ -120,7 +120,7 @@ test('docs/cli.md names every option of the commands that it describes, and no o
   const paper = readPaper('docs/cli.md');
   const documentedIn = (heading: string) =>
     tableRows(paper, heading).flatMap(([option]) => codes(option).flatMap((code) => code.match(/^--[a-z-]+/) ?? []));
-  for (const [, name = ''] of paper.matchAll(/^## (\w+)$/gm)) {
+  for (const [, name = ''] of paper.matchAll(/^## ([\w-]+)$/gm)) {
     const program = new Command();
     const register = await commands.get(name)?.();
     register?.(program, { environment: environment(), write: () => {} });

@@ -3,7 +3,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildAnswerHeaders, buildRequestHeaders } from '../../src/upstream/headers.ts';
 
-const options = { host: '127.0.0.1:11434', requestId: 'r-1', length: undefined, via: '1.1 us', set: {}, remove: [] };
+const options = {
+  host: '127.0.0.1:11434',
+  requestId: 'r-1',
+  trace: undefined,
+  length: undefined,
+  via: '1.1 us',
+  set: {},
+  remove: [],
+};
 
 /** Credentials, hop-by-hop headers (RFC 9110 section 7.6.1), and what would speak in another's name. */
 const neverPass = [
@@ -39,6 +47,9 @@ const neverPass = [
   'x-opallama-metadata-team',
   'x-opallama-decision-id',
   'x-anything',
+  // Those of the caller's that are well-formed are handed over beside its headers.
+  'traceparent',
+  'tracestate',
 ];
 const poisoned = Object.fromEntries(neverPass.map((name) => [name, 'secret']));
 
@@ -50,8 +61,6 @@ test('to the upstream go the listed headers, its own host, the request id and th
     'anthropic-version': '1',
     'anthropic-beta': 'b',
     'openai-beta': 'o',
-    traceparent: '00-a-b-01',
-    tracestate: 'a=b',
   };
   const headers = buildRequestHeaders(
     { ...poisoned, ...listed, host: 'evil.test', 'content-length': '999', 'x-request-id': 'the-callers' },
@@ -76,9 +85,10 @@ test('a request without a body has no length, whatever the caller said', () => {
 
 test('a policy may add, replace and remove headers, but neither host nor length', () => {
   const headers = buildRequestHeaders(
-    { 'user-agent': 'x', traceparent: 't', accept: 'a' },
+    { 'user-agent': 'x', accept: 'a' },
     {
       ...options,
+      trace: { traceparent: 't', tracestate: 's=1' },
       length: 5,
       set: { 'x-team': 'a', accept: 'b', via: '1.1 nobody' },
       remove: ['traceparent', 'host', 'via', 'content-length', 'user-agent', 'not-there'],
@@ -86,6 +96,7 @@ test('a policy may add, replace and remove headers, but neither host nor length'
   );
   assert.deepEqual(headers, {
     host: '127.0.0.1:11434',
+    tracestate: 's=1',
     accept: 'b',
     'x-request-id': 'r-1',
     'x-team': 'a',

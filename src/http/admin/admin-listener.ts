@@ -10,14 +10,16 @@ import { RequestError } from '../../errors.ts';
 import { createBodyBudget } from '../../input/body.ts';
 import { checkHead } from '../../input/head.ts';
 import type { AdminToken } from '../../types.ts';
+import { readRequestId } from '../correlation.ts';
 import { linger } from '../linger.ts';
 import { createAuthenticate } from './authenticate.ts';
 import type { Administration } from './contract.ts';
 import { findEndpoint } from './endpoints.ts';
 import { readMembers } from './read-members.ts';
 
-/** A request that has been answered. What it holds comes from the configuration and from fixed sets. */
+/** A request that has been answered. What it holds comes from the configuration and from fixed sets, but for its id. */
 export interface AdminAction {
+  readonly requestId: string;
   /** The name of the token; undefined where there was none that is known. */
   readonly who: string | undefined;
   /** As in the table of endpoints; `other` for what is none, and for who is not known. */
@@ -40,7 +42,7 @@ export interface AdminListenerOptions {
   readonly pseudonym: string;
   readonly administration: Administration;
   readonly onAnswered: (action: AdminAction, remote: string | undefined) => void;
-  readonly onInternalError: (error: unknown) => void;
+  readonly onInternalError: (error: unknown, requestId: string) => void;
 }
 
 /** All that may be held of bodies at once, and connections: there are few operators. */
@@ -71,7 +73,8 @@ export function createAdminListener(options: AdminListenerOptions): Server {
   return server;
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let done: Omit<AdminAction, 'status' | 'error'> = { ...nothingDone };
+    const requestId = readRequestId(request.headers);
+    let done: Omit<AdminAction, 'status' | 'error'> = { ...nothingDone, requestId };
     let status = 200;
     let error: RequestError | undefined;
     let document: unknown;
@@ -87,19 +90,23 @@ export function createAdminListener(options: AdminListenerOptions): Server {
       document = await endpoint.run(options.administration, { name, body });
       if (endpoint.changes) done = { ...done, result: document };
     } catch (thrown) {
-      error = nameFailure(thrown);
+      error = nameFailure(thrown, requestId);
       ({ status } = error);
       document = { error: { code: error.code, message: error.message } };
     }
     const isCut = !request.complete;
     if (isCut) linger(request);
-    answer(response, status, document, { ...error?.headers, ...(isCut && { connection: 'close' }) });
+    answer(response, status, document, {
+      'x-request-id': requestId,
+      ...error?.headers,
+      ...(isCut && { connection: 'close' }),
+    });
     options.onAnswered({ ...done, status, error: error?.code }, request.socket.remoteAddress);
   }
 
-  function nameFailure(thrown: unknown): RequestError {
+  function nameFailure(thrown: unknown, requestId: string): RequestError {
     if (thrown instanceof RequestError) return thrown;
-    options.onInternalError(thrown);
+    options.onInternalError(thrown, requestId);
     return new RequestError('internal_error');
   }
 }

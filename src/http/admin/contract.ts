@@ -133,6 +133,15 @@ export interface ShadowDocument {
   readonly disagreements: readonly object[];
 }
 
+/** How much the log tells. */
+export interface LogLevelDocument {
+  readonly level: string;
+  /** To which it goes back with a restart, or when its time is over. */
+  readonly configured: string;
+  /** When it goes back; absent where it stays. */
+  readonly until?: string | undefined;
+}
+
 /** Each throws, or rejects with, a `RequestError` for what is not there or can't be done. */
 export interface Administration {
   status(): StatusDocument;
@@ -147,4 +156,7 @@ export interface Administration {
   /** @param percent of the callers, 0 to 100 */
   rollOut(policy: string, percent: number): Promise<ChangeDocument>;
   shadow(): ShadowDocument;
+  logLevel(): LogLevelDocument;
+  /** @param time a duration such as `10m`, after which the configured level is back; undefined for not before a restart */
+  setLogLevel(level: string, time: string | undefined): LogLevelDocument;
 }
