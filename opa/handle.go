@@ -68,6 +68,7 @@ func run(request []byte) (result any, body []byte, err error) {
 		return compilePolicy(c)
 	case "load":
 		result, err = loadPolicy(c)
+		lastParsed = nil // this instance stays to evaluate
 	case "check":
 		result, err = checkPolicy(c)
 	case "test":

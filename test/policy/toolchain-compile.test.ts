@@ -42,6 +42,38 @@ test('an optional entrypoint is compiled only if it exists', { skip: noModule },
   assert.deepEqual((await toolchain.compile({ ...request, modules })).entrypoints, ['a', 'ollama/response']);
 });
 
+test('a file that changes between two calls counts as it is then', { skip: noModule }, async () => {
+  const compile = (member: string, other: string) =>
+    toolchain.compile({
+      modules: {
+        'a.rego': `package a\n\np if input.${member}`,
+        'b.rego': `package b\n\nimport data.a\n\n${other} if a.p`,
+      },
+      data: {},
+      entrypoints: ['b'],
+    });
+  const first = await compile('model', 'allow');
+  assert.deepEqual(first.inspection.reads.members, ['model']);
+  const second = await compile('method', 'allow');
+  assert.deepEqual(second.inspection.reads.members, ['method']);
+  assert.notDeepEqual(second.wasm, first.wasm);
+  assert.deepEqual((await compile('method', 'deny')).inspection.rules, ['a/p', 'b/deny']);
+  await assert.rejects(compile('', 'deny'), PolicyError);
+  assert.deepEqual((await compile('model', 'allow')).wasm, first.wasm);
+});
+
+test('faults in the rules come before an entrypoint that is missing', { skip: noModule }, async () => {
+  const modules = { 'a.rego': 'package a\n\nallow if count(3) == 1\n\ndeny if no_such_thing\n' };
+  await assert.rejects(toolchain.compile({ modules, data: {}, entrypoints: ['b'] }), (error) => {
+    assert.ok(error instanceof PolicyError);
+    assert.deepEqual(
+      error.faults.map(({ code, row }) => [code, row]),
+      [['rego_unsafe_var_error', 5]],
+    );
+    return true;
+  });
+});
+
 test('tests are no part of what is compiled', { skip: noModule }, async () => {
   const modules = { 'a.rego': 'package a\n\nallow := true', 'a_test.rego': 'package a\n\ntest_x if input.secret' };
   const { inspection } = await toolchain.compile({ modules, data: {}, entrypoints: ['a'] });
