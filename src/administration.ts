@@ -22,6 +22,7 @@ export interface AdministrationParts {
   readonly policy: LivePolicy;
   readonly shadow: LiveShadow | undefined;
   readonly inFlight: () => number;
+  readonly drain: Administration['drain'];
   /** Why the sidecar is not ready, in words; empty where it is. */
   readonly notReady: () => readonly string[];
   /** Id of the upstream. */
@@ -56,6 +57,7 @@ export function createAdministration(parts: AdministrationParts): Administration
     policies: listPolicies,
     coverage: () => policy.lineages().map((lineage, index) => describeCoverage(lineage, index, parts.tallied())),
     explain: parts.explain,
+    drain: parts.drain,
     revisions: (name) => {
       const { deciding, candidate, revisions } = find(name);
       return revisions.map((member) => ({

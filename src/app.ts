@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdministration } from './administration.ts';
 import { createBatch } from './audit/batch.ts';
 import { createRecent } from './audit/recent.ts';
@@ -15,6 +16,7 @@ import { createExplain } from './explain-past.ts';
 import { type AdminAction, createAdminListener } from './http/admin/admin-listener.ts';
 import { createServerClose } from './http/close-server.ts';
 import { createDataListener, type DataListener } from './http/data-listener.ts';
+import { createDrain, type DrainReport } from './http/drain.ts';
 import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
@@ -32,6 +34,7 @@ import { createTrails } from './telemetry/trail.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
 import type { Address, AdminEvent, AskedRequest, Config, ShadowConfig, ShadowEvent } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
+import { watchUpstream } from './upstream/health.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
 import { createVia } from './upstream/via.ts';
@@ -66,6 +69,8 @@ export interface App {
   tellNow(): void;
   /** Looks now whether policies or the files of certificates have changed. Never rejects. */
   reload(): Promise<void>;
+  /** Is not ready from now on; takes requests for the configured delay, or `delayMs`, and waits for those in flight. */
+  leave(options?: { readonly delayMs?: number }): Promise<DrainReport>;
   /** Takes no more requests, waits for those in flight up to `graceMs`, then cuts them. */
   close(graceMs?: number): Promise<void>;
 }
@@ -168,6 +173,17 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         'the upstream could not be reached securely',
       ),
   });
+  const drain = createDrain({
+    delayMs: config.shutdown.delay,
+    graceMs: config.shutdown.grace,
+    holdMs: 30_000,
+    inFlight: () => pipeline.inFlight(),
+    onChange: (state) => log.info({ state, in_flight: pipeline.inFlight() }, 'drain'),
+  });
+  const health =
+    config.upstream.readiness === 'required'
+      ? watchUpstream({ baseUrl: config.upstream.baseUrl, agent, everyMs: config.upstream.checkEvery })
+      : undefined;
   const faults = createSocketFaults();
   const via = createVia();
   const pipeline = createPipeline({
@@ -183,6 +199,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     trails: createTrails(log),
     extraHeaders: options.extraHeaders ?? {},
     faults,
+    drainState: drain.state,
     onInternalError: (error, requestId) =>
       log.error({ err: error, request_id: requestId }, 'a request failed inside the sidecar'),
   });
@@ -208,7 +225,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const notReady = (): readonly string[] => [
     ...policy.active().notReady(),
     ...(options.recordNotReady?.() ?? []),
-    ...(closing ? ['shutting down'] : []),
+    ...[health?.fault() ?? []].flat(),
+    ...(closing || drain.state() !== 'serving' ? ['shutting down'] : []),
   ];
   const opsServer = createOpsListener({
     metrics() {
@@ -239,6 +257,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
           policy,
           shadow,
           inFlight: pipeline.inFlight,
+          async drain() {
+            const { drained, inFlight, waitedMs } = await drain.leaveForNow();
+            return { drained, in_flight: inFlight, waited_ms: waitedMs };
+          },
           notReady,
           upstream: upstream.id,
           listeners: () => bound,
@@ -295,11 +317,20 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     async reload() {
       await Promise.all([policy.look(), shadow?.look(), certificates.look()]);
     },
+    leave(leaving) {
+      drain.stay();
+      return drain.leave(leaving);
+    },
     async close(graceMs = 10_000) {
       closing = true;
       logLevel.close();
       certificates.close();
-      await Promise.all([closeData(graceMs), closeOps(graceMs), closeAdmin?.(graceMs)]);
+      health?.close();
+      await closeData(graceMs);
+      // A request that was cut has its end, and so its event, a turn or two later.
+      for (let turn = 0; turn < 100 && pipeline.inFlight() > 0; turn += 1) await sleep(10);
+      // These answer to the end: the last counts can still be read, and whoever waits for the drain hears of it.
+      await Promise.all([closeOps(graceMs), closeAdmin?.(graceMs)]);
       handshakes.close();
       refusals.close();
       batch.drain();

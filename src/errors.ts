@@ -94,6 +94,7 @@ export const errorTable = {
   engine_unavailable: { status: 503, message: 'The policy engine can not be reached. Try again shortly.' },
 
   // The admin API
+  insufficient_scope: { status: 403, message: 'This admin token is not good for that: see admin.tokens[].scope.' },
   unknown_policy: { status: 404, message: 'There is no policy of this name.' },
   unknown_revision: { status: 404, message: 'No revision of this name is kept; ask for the revisions of the policy.' },
   nothing_to_undo: { status: 409, message: 'No former revision is kept that the policy could go back to.' },
@@ -119,6 +120,7 @@ export const errorTable = {
     status: 503,
     message: 'The request can not be recorded, so it was not forwarded. Try again shortly.',
   },
+  shutting_down: { status: 503, message: 'This sidecar is shutting down. Try again: another one answers.' },
   client_closed_request: { status: 499, message: 'The client left before the answer was complete.' },
   internal_error: { status: 500, message: 'The sidecar failed. See the log.' },
 } as const satisfies Readonly<Record<string, ErrorEntry>>;

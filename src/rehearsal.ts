@@ -95,6 +95,7 @@ export async function rehearse(parts: RehearsalParts, request: RawRequest): Prom
     record,
     extraHeaders: {},
     faults,
+    drainState: () => 'serving',
     onInternalError: (error) => failures.push(error),
   });
   const { server } = createDataListener({ config, pipeline, record, faults, onHandshakeFailure: () => {} });

@@ -580,12 +580,17 @@ export interface OpaConfig {
   readonly reads: readonly string[] | undefined;
 }
 
+/** `read`: what changes nothing; `drain`: to drain and nothing else, for what stops a pod. */
+export type AdminScope = 'all' | 'read' | 'drain';
+
 /** Who may use the admin listener. */
 export interface AdminToken {
   /** Stands in the log for whoever acts with it. */
   readonly name: string;
   /** Of the token itself, which is kept nowhere. */
   readonly sha256: Buffer;
+  /** What it is good for. */
+  readonly scope: AdminScope;
   /** Where it came from, for `--print-config`. */
   readonly source: { readonly member: 'token_env' | 'token_file'; readonly value: string };
 }
@@ -606,6 +611,10 @@ export interface Config {
     readonly baseUrl: URL;
     /** How the upstream is known and what is presented to it, for https; absent: the authorities that Node trusts. */
     readonly tls?: UpstreamTls | undefined;
+    /** Whether the sidecar is ready only while the upstream answers. */
+    readonly readiness: 'required' | 'ignored';
+    /** Between two looks whether it does, in ms. */
+    readonly checkEvery: number;
   };
   /** Origins of web pages that may call, as browsers write them. */
   readonly cors: { readonly origins: readonly string[] };
@@ -646,6 +655,12 @@ export interface Config {
     readonly tokens: readonly AdminToken[];
     /** Past decisions that can be explained. */
     readonly keepDecisions: number;
+  };
+  readonly shutdown: {
+    /** For which requests are taken after the sidecar was told to stop, in ms. */
+    readonly delay: number;
+    /** Behind it, for those in flight, in ms. */
+    readonly grace: number;
   };
   readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent' };
 }

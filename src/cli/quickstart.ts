@@ -40,7 +40,10 @@ async function quickstart(options: ConfigOptions, environment: Environment): Pro
   const configured = await configure(options, environment);
   const model = await findModel(configured.upstream);
   const practice = model === undefined ? await createPracticeUpstream({}) : undefined;
-  const config: Config = practice === undefined ? configured : { ...configured, upstream: { baseUrl: practice.url } };
+  const config: Config =
+    practice === undefined
+      ? configured
+      : { ...configured, upstream: { ...configured.upstream, baseUrl: practice.url, tls: undefined } };
   const { app, log } = await runApp(config, {
     searchPath: environment.env['PATH'],
     ...(practice && { extraHeaders: { [PRACTICE_HEADER[0]]: PRACTICE_HEADER[1] }, onClosed: practice.close }),
@@ -76,7 +79,10 @@ async function configure(options: ConfigOptions, environment: Environment): Prom
       listenOps: options.listenOps ?? `127.0.0.1:${await findFreePort(9464)}`,
     },
     { ...environment, env },
-    [{ name: 'quickstart', path: 'identity.jwt', value: jwt }],
+    [
+      { name: 'quickstart', path: 'identity.jwt', value: jwt },
+      { name: 'quickstart', path: 'shutdown.delay', value: '0s' },
+    ],
   );
 }
 

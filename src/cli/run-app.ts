@@ -17,6 +17,9 @@ export interface Running {
   readonly log: Logger;
 }
 
+/** For what is written and not sent yet, and for whoever waits for the drain at the admin listener. */
+const lastBytesMs = 1000;
+
 /** @throws what `startApp` throws, before anything listens */
 export async function runApp(config: Config, options: RunOptions): Promise<Running> {
   const log = createLogger(config.log.level);
@@ -47,7 +50,11 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
     if (stopping) process.exit(1);
     stopping = true;
     log.info({ signal }, 'shutting down');
-    await running.app.close();
+    // A person at a terminal has nobody who would have to hear of it first.
+    const report = await running.app.leave(signal === 'SIGTERM' ? {} : { delayMs: 0 });
+    if (!report.drained) log.warn(report, 'requests in flight are cut: shutdown.grace is over');
+    // What has ended may still be on its way to the clients.
+    await running.app.close(lastBytesMs);
     await options.onClosed?.();
     await sinks.close();
     log.flush();

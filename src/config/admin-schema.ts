@@ -13,6 +13,10 @@ const token = z.strictObject({
     .regex(/^[a-z][a-z0-9_.-]{0,31}$/, { error: 'must be a name such as oncall: lower case, digits, ".", "_" and "-"' })
     .describe('Stands in the log for whoever acts with it.'),
   ...members,
+  scope: z
+    .enum(['all', 'read', 'drain'])
+    .default('all')
+    .describe('What it is good for: everything, what changes nothing, or to drain and nothing else.'),
 });
 
 /** One entry, for the loader that reads what it refers to. */

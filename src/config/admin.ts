@@ -34,10 +34,12 @@ export function loadAdminTokens(sources: AdminSources): readonly AdminToken[] {
   for (const [index, entry] of (Array.isArray(list) ? list : []).entries()) {
     const path = ['admin', 'tokens', index];
     // What is wrong otherwise has been said by the check of the section.
-    if (!isMap(entry) || !adminTokenSchema.safeParse(entry).success) continue;
+    const members = adminTokenSchema.safeParse(entry);
+    if (!isMap(entry) || !members.success) continue;
     if (entry['token_env'] === undefined && entry['token_file'] === undefined)
       sources.report(path, 'needs a token: set token_env or token_file');
-    const token = loadToken(entry, String(entry['name']), path, sources);
+    const loaded = loadToken(entry, String(entry['name']), path, sources);
+    const token = loaded && { ...loaded, scope: members.data.scope };
     if (token === undefined) continue;
     if (tokens.some(({ name }) => name === token.name))
       sources.report([...path, 'name'], 'is the name of another token too');
@@ -90,6 +92,7 @@ function loadToken(
       );
       return undefined;
     }
-    return { name, sha256: createHash('sha256').update(text).digest(), source: { member, value } };
+    const sha256 = createHash('sha256').update(text).digest();
+    return { name, sha256, scope: 'all', source: { member, value } };
   }
 }

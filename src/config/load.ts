@@ -102,6 +102,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const limits = check('limits', shape.limits);
   const audit = check('audit', shape.audit);
   const admin = check('admin', shape.admin);
+  const shutdown = check('shutdown', shape.shutdown);
   const log = check('log', shape.log);
 
   const forPolicies = policySources(sources, merged, report);
@@ -159,8 +160,8 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     report(['upstream', 'tls'], 'needs an upstream whose URL begins with https://');
   }
 
-  if (!(listen && base && cors && prefixes && policies && identity && timeouts && limits && audit && admin && log))
-    return undefined;
+  if (!(listen && base && upstream && cors && prefixes && policies && identity && timeouts && limits)) return undefined;
+  if (!(audit && admin && shutdown && log)) return undefined;
   const jwt = identity.jwt.flatMap((entry, index) => {
     const key = keys[index];
     return key === undefined ? [] : [toJwtConfig(entry, key)];
@@ -168,7 +169,11 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   reportTwins(jwt, report);
   return {
     listen: { ...listen, tls: listen.tls && listenTls && { ...listen.tls, ...listenTls } },
-    upstream: { baseUrl: base.url, tls: upstream?.tls && upstreamTls && { ...upstream.tls, ...upstreamTls } },
+    upstream: {
+      ...upstream,
+      baseUrl: base.url,
+      tls: upstream.tls && upstreamTls && { ...upstream.tls, ...upstreamTls },
+    },
     cors,
     prefixes,
     policies,
@@ -178,6 +183,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     limits,
     audit,
     admin: { ...admin, tokens },
+    shutdown,
     log,
   };
 }

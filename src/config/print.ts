@@ -31,6 +31,8 @@ export function printConfig(config: Config): string {
     upstream: {
       base_url: upstream.baseUrl.href.replace(/\/$/, ''),
       ...(upstream.tls && { tls: printUpstreamTls(upstream.tls) }),
+      readiness: upstream.readiness,
+      check_every: printDuration(upstream.checkEvery),
     },
     cors: { origins: config.cors.origins },
     prefixes: config.prefixes,
@@ -60,6 +62,7 @@ export function printConfig(config: Config): string {
     },
     audit: { stdout: config.audit.stdout },
     admin: { tokens: config.admin.tokens.map(printAdminToken), keep_decisions: config.admin.keepDecisions },
+    shutdown: { delay: printDuration(config.shutdown.delay), grace: printDuration(config.shutdown.grace) },
     log: { level: config.log.level },
   });
   for (const section of ['listen', 'upstream'] as const) {
@@ -164,8 +167,8 @@ function printOpa({
   };
 }
 
-function printAdminToken({ name, source }: AdminToken): Record<string, unknown> {
-  return { name: quoted(name), [source.member]: source.value };
+function printAdminToken({ name, source, scope }: AdminToken): Record<string, unknown> {
+  return { name: quoted(name), [source.member]: source.value, scope };
 }
 
 function printKey(entry: JwtConfig): Record<string, unknown> {

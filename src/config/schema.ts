@@ -42,9 +42,22 @@ const upstream = z
       .optional()
       .describe('Where Ollama answers. Default: OLLAMA_BASE_URL, else OLLAMA_HOST, else http://127.0.0.1:11434.'),
     tls: upstreamTls.optional(),
+    readiness: z
+      .enum(['required', 'ignored'])
+      .default('ignored')
+      .describe('Whether /readyz says no while the upstream does not answer.'),
+    check_every: duration()
+      .refine((ms) => ms >= 100, { error: 'must be at least 100ms' })
+      .prefault('5s')
+      .describe('Between two looks whether it answers, where readiness asks for that.'),
   })
   .prefault({})
-  .transform((value) => ({ baseUrl: value.base_url, tls: value.tls }));
+  .transform((value) => ({
+    baseUrl: value.base_url,
+    tls: value.tls,
+    readiness: value.readiness,
+    checkEvery: value.check_every,
+  }));
 
 const cors = z
   .strictObject({
@@ -111,6 +124,15 @@ const audit = z
   .strictObject({ stdout: z.boolean().default(true).describe('One line a request on standard output.') })
   .prefault({});
 
+const shutdown = z
+  .strictObject({
+    delay: duration()
+      .prefault('5s')
+      .describe('After SIGTERM, for which requests are still taken: others learn late that it is not ready.'),
+    grace: duration().prefault('20s').describe('Behind the delay, for requests in flight; what is left then is cut.'),
+  })
+  .prefault({});
+
 const log = z
   .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info') })
   .prefault({});
@@ -126,6 +148,7 @@ export const configSchema = z.strictObject({
   limits,
   audit,
   admin,
+  shutdown,
   log,
 });
 

@@ -26,11 +26,14 @@ export function createServerClose(server: Server): (graceMs: number) => Promise<
     const closed = once(server, 'close');
     server.close();
     server.closeIdleConnections();
+    // Node leaves a connection open that becomes idle from now on, until its client goes or its own time is over.
+    const idle = setInterval(() => server.closeIdleConnections(), 50);
     const timer = setTimeout(() => {
       isOver = true;
       for (const socket of open) socket.destroy();
     }, graceMs);
     await closed;
+    clearInterval(idle);
     clearTimeout(timer);
   };
 }

@@ -33,6 +33,7 @@ import { answerKind } from './answer-kind.ts';
 import { asksForDebug, readRequestId, readTrace } from './correlation.ts';
 import { answerPreflight, createCors, isPreflight } from './cors.ts';
 import { type Deadline, startDeadline } from './deadline.ts';
+import type { DrainState } from './drain.ts';
 import { createExit } from './exit.ts';
 import { linger } from './linger.ts';
 import { type JudgedBody, prepareBody } from './prepare-body.ts';
@@ -56,6 +57,7 @@ export interface PipelineParts {
   /** Added to every answer; empty but for the quick start with its practice upstream. */
   readonly extraHeaders: Readonly<Record<string, string>>;
   readonly faults: SocketFaults;
+  readonly drainState: () => DrainState;
   readonly onInternalError: (error: unknown, requestId: string) => void;
 }
 
@@ -89,6 +91,9 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     let trail = parts.trails?.begin(start);
     parts.faults.watch(request, response, requestId);
     inFlight += 1;
+    const drainState = parts.drainState();
+    // Whoever keeps the connection would go on sending here.
+    if (drainState !== 'serving') ids['connection'] = 'close';
     let exit: Exit | (() => Exit);
     try {
       exit = await walk();
@@ -103,6 +108,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     inFlight -= 1;
 
     async function walk(): Promise<Exit | (() => Exit)> {
+      if (drainState === 'refusing')
+        throw new RequestError('shutting_down', undefined, { headers: { 'retry-after': '1' } });
       if (inFlight > config.limits.inFlight)
         throw new RequestError('overloaded', undefined, { headers: { 'retry-after': '1' } });
       try {

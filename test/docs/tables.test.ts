@@ -50,7 +50,17 @@ test('the README names the default addresses of the listeners', () => {
 });
 
 const configuration = readPaper('docs/configuration.md');
-const sections = ['Listeners', 'Upstream', 'Policy', 'Identity', 'Timeouts', 'Limits', 'Record', 'Administration'];
+const sections = [
+  'Listeners',
+  'Upstream',
+  'Policy',
+  'Identity',
+  'Timeouts',
+  'Limits',
+  'Record',
+  'Administration',
+  'Shutdown',
+];
 const documented = new Map(
   sections.flatMap((section) =>
     tableRows(configuration, section).map(([member, value]) => [codes(member)[0] ?? '', value ?? ''] as const),

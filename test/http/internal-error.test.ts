@@ -20,7 +20,7 @@ const config: Config = {
     admin: { host: '127.0.0.1', port: 0 },
     hosts: [],
   },
-  upstream: { baseUrl: new URL('http://127.0.0.1:9') },
+  upstream: { baseUrl: new URL('http://127.0.0.1:9'), readiness: 'ignored', checkEvery: 5000 },
   cors: { origins: [] },
   prefixes: [],
   policies: [],
@@ -36,6 +36,7 @@ const config: Config = {
   limits: { body: 1000, bodiesTotal: 10_000, blob: 1000, headers: 16_384, inFlight: 10 },
   audit: { stdout: false },
   admin: { tokens: [], keepDecisions: 0 },
+  shutdown: { delay: 0, grace: 1000 },
   log: { level: 'silent' },
 };
 
@@ -50,6 +51,7 @@ async function startPipeline(t: TestContext, broken: Partial<PipelineParts>) {
   });
   const pipeline = createPipeline({
     config,
+    drainState: () => 'serving',
     identify: () => ({
       id: 'alice',
       kind: 'jwt',

@@ -10,7 +10,15 @@ import { type App, type AppOptions, startApp } from '../../src/app.ts';
 import type { RecordObserver } from '../../src/audit/record.ts';
 import { mintToken, type TokenClaims } from '../../src/cli/token.ts';
 import { createLogger, type Logger } from '../../src/telemetry/log.ts';
-import type { AdminEvent, AuditEvent, Config, JwtConfig, ShadowConfig, ShadowEvent } from '../../src/types.ts';
+import type {
+  AdminEvent,
+  AdminScope,
+  AuditEvent,
+  Config,
+  JwtConfig,
+  ShadowConfig,
+  ShadowEvent,
+} from '../../src/types.ts';
 import { policyConfig } from './policy-config.ts';
 
 export const shippedPolicy = fileURLToPath(new URL('../../policies/', import.meta.url));
@@ -77,6 +85,10 @@ export interface TestSidecarOptions {
   /** Where the log goes; nowhere by default. */
   readonly log?: Logger;
   readonly upstreamTls?: Config['upstream']['tls'];
+  readonly upstreamConfig?: Partial<Config['upstream']>;
+  readonly shutdown?: Partial<Config['shutdown']>;
+  /** Of every admin token; `all` by default. */
+  readonly adminScope?: AdminScope;
 }
 
 export async function startTestSidecar(options: TestSidecarOptions): Promise<TestSidecar> {
@@ -89,7 +101,13 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
   const free = { host: '127.0.0.1', port: 0 };
   const config: Config = {
     listen: { data: free, ops: free, admin: free, hosts: [], tls: options.tls },
-    upstream: { baseUrl: new URL(options.upstream), tls: options.upstreamTls },
+    upstream: {
+      baseUrl: new URL(options.upstream),
+      tls: options.upstreamTls,
+      readiness: 'ignored',
+      checkEvery: 100,
+      ...options.upstreamConfig,
+    },
     cors: { origins: options.origins ?? [] },
     prefixes: ['/api/v1/ollama', '/ollama'],
     policies: (directories.length > 0 ? directories : [{ name: 'policy', path: shippedPolicy }]).map((named) =>
@@ -118,9 +136,11 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       tokens: Object.entries(options.adminTokens ?? {}).map(([name, token]) => ({
         name,
         sha256: createHash('sha256').update(token).digest(),
+        scope: options.adminScope ?? 'all',
         source: { member: 'token_env' as const, value: 'TEST' },
       })),
     },
+    shutdown: { delay: 0, grace: 1000, ...options.shutdown },
     log: { level: 'silent' },
   };
   const app = await startApp(config, {

@@ -23,7 +23,8 @@ export interface RunOptions {
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Running {
   const child = spawn(command, args, {
     ...(options.cwd !== undefined && { cwd: options.cwd }),
-    env: { ...process.env, ...options.env },
+    // Nobody has to hear first that a test's sidecar goes.
+    env: { ...process.env, OPALLAMA_SHUTDOWN__DELAY: '0s', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own: npm passes no signal on to what it runs, a terminal tells the whole group.
     detached: true,

@@ -9,12 +9,12 @@ import express from 'express';
 import { RequestError } from '../../errors.ts';
 import { createBodyBudget } from '../../input/body.ts';
 import { checkHead } from '../../input/head.ts';
-import type { AdminToken } from '../../types.ts';
+import type { AdminScope, AdminToken } from '../../types.ts';
 import { readRequestId } from '../correlation.ts';
 import { linger } from '../linger.ts';
 import { createAuthenticate } from './authenticate.ts';
 import type { Administration } from './contract.ts';
-import { findEndpoint } from './endpoints.ts';
+import { type Endpoint, findEndpoint } from './endpoints.ts';
 import { readMembers } from './read-members.ts';
 
 /** A request that has been answered. What it holds comes from the configuration and from fixed sets, but for its id. */
@@ -80,10 +80,11 @@ export function createAdminListener(options: AdminListenerOptions): Server {
     let document: unknown;
     try {
       checkHead(request, headRules);
-      const who = authenticate(request.rawHeaders);
+      const { name: who, scope } = authenticate(request.rawHeaders);
       done = { ...done, who };
       const [path = ''] = (request.url ?? '').split('?', 1);
       const { endpoint, name } = findEndpoint(request.method ?? '', path);
+      if (!isWithin(scope, endpoint)) throw new RequestError('insufficient_scope');
       done = { ...done, endpoint: `${endpoint.method} ${endpoint.path}`, changes: endpoint.changes, policy: name };
       const body = await readMembers(request, endpoint.members, budget);
       if (endpoint.changes) done = { ...done, asked: body };
@@ -109,6 +110,11 @@ export function createAdminListener(options: AdminListenerOptions): Server {
     options.onInternalError(thrown, requestId);
     return new RequestError('internal_error');
   }
+}
+
+function isWithin(scope: AdminScope, { path, changes }: Endpoint): boolean {
+  if (scope === 'all') return true;
+  return scope === 'drain' ? path === '/v1/drain' : !changes;
 }
 
 const nothingDone = {

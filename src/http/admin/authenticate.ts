@@ -8,10 +8,10 @@ const longestToken = 4096;
 /**
  * Who acts, by the bearer token. A pod's containers share the loopback, so that a caller is on this machine says nothing.
  *
- * @returns the token's name
+ * @returns the token
  * @throws RequestError `missing_credentials`, `conflicting_credentials`, `invalid_credentials`
  */
-export function createAuthenticate(tokens: readonly AdminToken[]): (rawHeaders: readonly string[]) => string {
+export function createAuthenticate(tokens: readonly AdminToken[]): (rawHeaders: readonly string[]) => AdminToken {
   return function authenticate(rawHeaders) {
     const sent = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === 'authorization');
     const [header] = sent;
@@ -21,8 +21,8 @@ export function createAuthenticate(tokens: readonly AdminToken[]): (rawHeaders: 
     if (token === undefined || token.length > longestToken) throw refuse('invalid_credentials', undefined);
     // Hashes have one length, and every one is compared: how long it takes tells nothing of any token.
     const digest = createHash('sha256').update(token, 'latin1').digest();
-    let who: string | undefined;
-    for (const { name, sha256 } of tokens) if (timingSafeEqual(sha256, digest)) who = name;
+    let who: AdminToken | undefined;
+    for (const token of tokens) if (timingSafeEqual(token.sha256, digest)) who = token;
     if (who === undefined) throw refuse('invalid_credentials', 'This is no admin token of this sidecar.');
     return who;
   };

@@ -142,6 +142,14 @@ export interface LogLevelDocument {
   readonly until?: string | undefined;
 }
 
+/** What waiting for the requests in flight came to. */
+export interface DrainDocument {
+  /** False where the grace was over first. */
+  readonly drained: boolean;
+  readonly in_flight: number;
+  readonly waited_ms: number;
+}
+
 /** Each throws, or rejects with, a `RequestError` for what is not there or can't be done. */
 export interface Administration {
   status(): StatusDocument;
@@ -159,4 +167,6 @@ export interface Administration {
   logLevel(): LogLevelDocument;
   /** @param time a duration such as `10m`, after which the configured level is back; undefined for not before a restart */
   setLogLevel(level: string, time: string | undefined): LogLevelDocument;
+  /** Answers when nothing is in flight any more. */
+  drain(): Promise<DrainDocument>;
 }

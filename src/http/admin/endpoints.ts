@@ -48,6 +48,7 @@ export const endpoints: readonly Endpoint[] = [
       throw new RequestError('invalid_member', 'The member "percent" must be a number from 0 to 100.');
     return administration.rollOut(name, percent);
   }),
+  change('/v1/drain', [], (administration) => administration.drain()),
   read('/v1/coverage', (administration) => ({ policies: administration.coverage() })),
   {
     method: 'POST',

@@ -81,7 +81,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     [join(root, 'bin', 'opallama.js'), 'serve', '--config', join(home, 'opallama.yaml')],
     {
       cwd: home,
-      env: { PATH: process.env['PATH'] ?? '', HOME: home, TEST_SECRET: secret },
+      env: { PATH: process.env['PATH'] ?? '', HOME: home, TEST_SECRET: secret, OPALLAMA_SHUTDOWN__DELAY: '0s' },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
