@@ -3,6 +3,7 @@ import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 
 import type { TlsMaterial } from '../types.ts';
+import { type IdleConnections, keepIdleConnections } from './idle-connections.ts';
 
 /** As `Config.upstream.tls`. */
 export interface AgentTls {
@@ -18,25 +19,35 @@ export interface UpstreamAgent {
   close(): void;
 }
 
+/** Connections that are kept between requests. */
+const mostIdle = 256;
+
 export function createUpstreamAgent(baseUrl: URL, tls: AgentTls | undefined): UpstreamAgent {
-  let agent = create(tls?.material);
+  let pool = open(tls?.material);
   const retired = new Set<Agent>();
 
   return {
-    current: () => agent,
+    current: () => pool.agent,
     replace(material) {
-      const old = agent;
-      agent = create(material);
-      retire(old);
+      const old = pool;
+      pool = open(material);
+      old.idle.retire();
+      retired.add(old.agent);
+      for (const one of retired) if (Object.keys(one.sockets).length === 0) retired.delete(one);
     },
     close() {
-      for (const one of [agent, ...retired]) one.destroy();
+      for (const one of [pool.agent, ...retired]) one.destroy();
     },
   };
 
+  function open(material: TlsMaterial | undefined): { readonly agent: Agent; readonly idle: IdleConnections } {
+    const agent = create(material);
+    return { agent, idle: keepIdleConnections(agent, mostIdle) };
+  }
+
   function create(material: TlsMaterial | undefined): Agent {
     // The middleware's own agent holds 256 sockets; the 257th stream would wait in silence.
-    const pool = { keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 256 };
+    const pool = { keepAlive: true, maxSockets: Number.POSITIVE_INFINITY };
     if (baseUrl.protocol !== 'https:') return new Agent(pool);
     return new TlsAgent({
       ...pool,
@@ -46,13 +57,5 @@ export function createUpstreamAgent(baseUrl: URL, tls: AgentTls | undefined): Up
       ...material?.parts,
       ...(tls?.serverName !== undefined && { servername: tls.serverName }),
     });
-  }
-
-  /** Closes what is idle now, and what is in use as soon as it is not. */
-  function retire(old: Agent): void {
-    old.maxFreeSockets = 0;
-    for (const sockets of Object.values(old.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
-    retired.add(old);
-    for (const one of retired) if (Object.keys(one.sockets).length === 0) retired.delete(one);
   }
 }

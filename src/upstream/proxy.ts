@@ -10,6 +10,7 @@ import { type ErrorCode, RequestError } from '../errors.ts';
 import type { UpstreamAgent } from './agent.ts';
 import { isAnswerable } from './answerable.ts';
 import { type BodySource, ExchangeRequest, ExchangeResponse, type Observer, type UpstreamRequest } from './exchange.ts';
+import { createWaits, type Wait } from './wait.ts';
 
 export interface UpstreamOptions {
   readonly baseUrl: URL;
@@ -48,6 +49,9 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const { baseUrl } = options;
   const id = baseUrl.origin;
   const pathPrefix = baseUrl.pathname.replace(/\/$/, '');
+  const { connect, firstByte } = options.timeouts;
+  const waits = firstByte === 0 ? undefined : createWaits(firstByte, () => new TimeoutError('upstream_timeout'));
+  const terms: Terms = { id, connectMs: connect, waits, onTlsError: options.onTlsError };
   const target = { protocol: baseUrl.protocol, hostname: baseUrl.hostname, host: baseUrl.host, port: baseUrl.port };
 
   const proxy = createProxyMiddleware<ExchangeRequest & IncomingMessage>({
@@ -65,7 +69,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     id,
     host: baseUrl.host,
     send(request) {
-      const attempt = new Attempt(id, request.headers['x-request-id'], options);
+      const attempt = new Attempt(terms, request.headers['x-request-id']);
       handOver(new ExchangeRequest(request, pathPrefix + request.path, attempt), attempt.response);
       return attempt;
     },
@@ -107,6 +111,15 @@ const observe: Plugin<ExchangeRequest & IncomingMessage> = (server) => {
   server.on('econnreset', (error, request) => request?.attempt.onError(error));
 };
 
+interface Terms {
+  readonly id: string;
+  /** 0 for none. */
+  readonly connectMs: number;
+  /** Undefined: as long as it takes. */
+  readonly waits: ReturnType<typeof createWaits> | undefined;
+  readonly onTlsError: UpstreamOptions['onTlsError'];
+}
+
 /**
  * One attempt to have an answer. It times the connection, then the wait for the head of the answer; each ends it with an
  * error that says which.
@@ -114,20 +127,17 @@ const observe: Plugin<ExchangeRequest & IncomingMessage> = (server) => {
 class Attempt implements Exchange, Observer {
   readonly answer: Promise<IncomingMessage>;
   readonly response = new ExchangeResponse();
-  readonly #id: string;
+  readonly #terms: Terms;
   readonly #requestId: unknown;
-  readonly #timeouts: UpstreamOptions['timeouts'];
-  readonly #onTlsError: UpstreamOptions['onTlsError'];
   #resolve: (answer: IncomingMessage) => void;
   #reject: (error: RequestError) => void;
-  #timer: NodeJS.Timeout | undefined;
+  #connecting: NodeJS.Timeout | undefined;
+  #wait: Wait | undefined;
   #settled = false;
 
-  constructor(id: string, requestId: unknown, { timeouts, onTlsError }: UpstreamOptions) {
-    this.#id = id;
+  constructor(terms: Terms, requestId: unknown) {
+    this.#terms = terms;
     this.#requestId = requestId;
-    this.#timeouts = timeouts;
-    this.#onTlsError = onTlsError;
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     this.answer = promise;
     this.#resolve = resolve;
@@ -149,14 +159,20 @@ class Attempt implements Exchange, Observer {
       if (!sending) this.onSent(outgoing);
       return;
     }
-    this.#startTimer(outgoing, this.#timeouts.connect, 'upstream_unreachable');
+    const { connectMs } = this.#terms;
+    if (connectMs > 0) {
+      const late = (): unknown => outgoing.destroy(new TimeoutError('upstream_unreachable'));
+      this.#connecting = setTimeout(late, connectMs).unref();
+    }
     // Over TLS the connection is there once it is secured.
     const connected = 'encrypted' in outgoing.socket ? 'secureConnect' : 'connect';
-    outgoing.socket.once(connected, () => (sending ? clearTimeout(this.#timer) : this.onSent(outgoing)));
+    outgoing.socket.once(connected, () => (sending ? clearTimeout(this.#connecting) : this.onSent(outgoing)));
   }
 
   onSent(outgoing: ClientRequest): void {
-    this.#startTimer(outgoing, this.#timeouts.firstByte, 'upstream_timeout');
+    clearTimeout(this.#connecting);
+    if (this.#settled || outgoing.socket === null) return;
+    this.#wait = this.#terms.waits?.(outgoing, outgoing.socket);
   }
 
   onAnswer(answer: IncomingMessage): void {
@@ -174,8 +190,8 @@ class Attempt implements Exchange, Observer {
     // One failure can be told twice; the promise takes the first.
     const told = this.#settled;
     this.#settle();
-    const failure = describeFailure(error, this.#id);
-    if (failure.code === 'upstream_tls' && !told) this.#onTlsError?.(error, this.#requestId);
+    const failure = describeFailure(error, this.#terms.id);
+    if (failure.code === 'upstream_tls' && !told) this.#terms.onTlsError?.(error, this.#requestId);
     this.#fail(failure);
   };
 
@@ -193,13 +209,9 @@ class Attempt implements Exchange, Observer {
 
   #settle(): void {
     this.#settled = true;
-    clearTimeout(this.#timer);
-  }
-
-  #startTimer(outgoing: ClientRequest, ms: number, code: 'upstream_timeout' | 'upstream_unreachable'): void {
-    clearTimeout(this.#timer);
-    if (ms === 0 || this.#settled) return;
-    this.#timer = setTimeout(() => outgoing.destroy(new TimeoutError(code)), ms).unref();
+    clearTimeout(this.#connecting);
+    this.#wait?.end();
+    this.#wait = undefined;
   }
 }
 

@@ -109,7 +109,7 @@ test('two hundred exchanges of every kind leave no socket behind', { timeout: 20
       setTimeout(() => socket.destroy(), 10);
     }
   });
-  const upstream = createTestUpstream(t, standIn.url, { firstByte: 150 });
+  const upstream = createTestUpstream(t, standIn.url, { firstByte: 600 });
   const kinds = ['whole', 'reset', 'garbage', 'stream', 'dies', 'silent', 'abandoned'];
   const outcomes = new Map<string, number>();
   const one = async (kind: string): Promise<void> => {
