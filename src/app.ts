@@ -38,6 +38,7 @@ import { watchUpstream } from './upstream/health.ts';
 import { createModelList } from './upstream/model-list.ts';
 import { createUpstream } from './upstream/proxy.ts';
 import { createVia } from './upstream/via.ts';
+import { readVersion } from './version.ts';
 
 export interface AppOptions {
   readonly log: Logger;
@@ -86,6 +87,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     canonicalize: (name) => shortName(resolveModelName(name)),
   });
   const metrics = createMetrics({
+    version: readVersion(),
     isListedModel: models.has,
     revision: () => policy.active().revision,
     rollouts: () =>
@@ -229,11 +231,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     ...(closing || drain.state() !== 'serving' ? ['shutting down'] : []),
   ];
   const opsServer = createOpsListener({
-    metrics() {
+    metrics(accept) {
       batch.drain();
-      return metrics.registry.metrics();
+      return metrics.expose(accept);
     },
-    metricsContentType: metrics.registry.contentType,
     notReady,
     details: () => [...describeState(policy), ...(shadow ? describeShadow(shadow) : [])],
   });

@@ -379,6 +379,8 @@ export interface Measures {
   readonly reasonLabel: string;
   /** What the sidecar added before the upstream was asked, the wait for the caller's body left out. */
   readonly overheadS: number | undefined;
+  /** The caller traces it, and keeps the trace. */
+  readonly traceSampled?: boolean | undefined;
 }
 
 /** A named change to the judged bytes: `bytes` stand in for `[start, end)`. */

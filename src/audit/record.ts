@@ -35,6 +35,8 @@ export type RecordObserver = (event: AuditEvent, measures: Measures) => void;
 export interface RequestStart {
   readonly requestId: string;
   readonly traceId?: string | undefined;
+  /** Whoever began the trace keeps it. */
+  readonly traceSampled?: boolean | undefined;
   readonly api: Api;
   /** As HTTP's parser knows it, so one of a fixed set. */
   readonly method: string;
@@ -232,6 +234,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         decisionS: decision === undefined ? undefined : decision.durationNs / 1e9,
         reasonLabel: reasons.label,
         overheadS: forwardedMs === undefined ? undefined : (forwardedMs - startedMs - waitedMs) / 1000,
+        traceSampled: start.traceSampled,
       };
       for (const observe of options.observers) observe(event, measures);
     }

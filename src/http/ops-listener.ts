@@ -4,8 +4,8 @@ import { createServer, type Server } from 'node:http';
 import express from 'express';
 
 export interface OpsListenerOptions {
-  readonly metrics: () => Promise<string>;
-  readonly metricsContentType: string;
+  /** In the format that who asks takes. */
+  readonly metrics: (accept: string | undefined) => Promise<{ readonly type: string; readonly text: string }>;
   /** What keeps the sidecar from being ready, in words; empty where it is. */
   readonly notReady: () => readonly string[];
   /** More than that, for `/readyz?verbose`: lines. */
@@ -28,8 +28,10 @@ export function createOpsListener(options: OpsListenerOptions): Server {
       .type('text/plain')
       .send(`${[...lines, ...more].join('\n')}\n`);
   });
-  app.get('/metrics', async (_request, response) => {
-    response.set('content-type', options.metricsContentType).send(await options.metrics());
+  app.get('/metrics', async (request, response) => {
+    const { type, text } = await options.metrics(request.headers.accept);
+    // As bytes, because Express writes content types of texts anew.
+    response.set({ 'content-type': type, vary: 'accept' }).send(Buffer.from(text));
   });
   app.use((_request, response) => {
     response.status(404).type('text/plain').send('The ops port has /metrics, /healthz and /readyz.\n');

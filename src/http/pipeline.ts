@@ -86,7 +86,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     Object.assign(ids, cors.answerHeaders(request.headers.origin));
     const method = request.method ?? '';
     let api = guessApi(request.url ?? '');
-    const start = { requestId, traceId: trace?.traceId, api, method };
+    const start = { requestId, traceId: trace?.traceId, traceSampled: trace?.sampled, api, method };
     const record = parts.record(start);
     let trail = parts.trails?.begin(start);
     parts.faults.watch(request, response, requestId);

@@ -8,8 +8,13 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import type { AuditEvent, Measures, Operation, ShadowResult } from '../types.ts';
+import { bucketOf, createExemplars, type Exemplar, type Labels } from './exemplars.ts';
+import { openMetricsType, renderOpenMetrics, wantsOpenMetrics } from './open-metrics.ts';
+import { registerProcessMetrics } from './process-metrics.ts';
 
 export interface MetricsOptions {
+  /** Of this package; unknown by default. */
+  readonly version?: string;
   /** Whether the upstream lists this model; canonical short name. */
   readonly isListedModel: (model: string) => boolean;
   readonly revision: () => string | undefined;
@@ -31,6 +36,12 @@ export interface Rollout {
 
 export interface Metrics {
   readonly registry: Registry;
+  /**
+   * All of them as text.
+   *
+   * @param accept of who asks: OpenMetrics, which has exemplars, for who takes it
+   */
+  expose(accept: string | undefined): Promise<{ readonly type: string; readonly text: string }>;
   observe(event: AuditEvent, measures: Measures): void;
   auditFailed(): void;
   policyReloaded(result: 'success' | 'failure'): void;
@@ -58,6 +69,8 @@ const decisionBuckets = [0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 
 const overheadBuckets = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25];
 
 const genAiLabels = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model'] as const;
+
+type GenAiLabels = Readonly<Record<(typeof genAiLabels)[number], string>>;
 
 export function createMetrics(options: MetricsOptions): Metrics {
   const registry = new Registry();
@@ -198,11 +211,21 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers,
   });
 
+  registerProcessMetrics(registry, options.version ?? 'unknown');
+  const exemplars = createExemplars();
+  /** What to name the request by that is being counted, if it is one to point at. */
+  let pointing: Exemplar['labels'] | undefined;
+
   /** Those that have decided lately: a policy that changes every minute must not make series for ever. */
   const revisions = new Set<string>();
 
   return {
     registry,
+    async expose(accept) {
+      if (!wantsOpenMetrics(accept)) return { type: registry.contentType, text: await registry.metrics() };
+      exemplars.wanted();
+      return { type: openMetricsType, text: renderOpenMetrics(await registry.getMetricsAsJSON(), exemplars.find) };
+    },
     auditFailed: () => auditFailures.inc(),
     policyReloaded: (result) => reloads.inc({ result }),
     shadowDecided: (shadow, result) => shadowDecisions.inc({ shadow, result }),
@@ -210,6 +233,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     adminAnswered: (endpoint, status) => adminRequests.inc({ endpoint, status }),
     handshakeFailed: (reason) => handshakeFailures.inc({ reason }),
     observe(event, measures) {
+      pointing = exemplars.choose(event, measures);
       requests.inc({
         api: event.api,
         operation: event.operation ?? other,
@@ -218,13 +242,21 @@ export function createMetrics(options: MetricsOptions): Metrics {
       });
       if (measures.decisionS !== undefined) {
         decisionDuration.observe(measures.decisionS);
+        point('opallama_decision_duration_seconds', {}, measures.decisionS, decisionBuckets);
         const revision = event.revision ?? other;
         if (!revisions.has(revision)) admit(revision);
-        decisions.inc({ result: event.policy_result, reason: measures.reasonLabel, revision });
+        const labels = { result: event.policy_result, reason: measures.reasonLabel, revision };
+        decisions.inc(labels);
+        point('opallama_decisions_total', labels, 1);
       }
-      if (measures.overheadS !== undefined) overhead.observe(measures.overheadS);
+      if (measures.overheadS !== undefined) {
+        overhead.observe(measures.overheadS);
+        point('opallama_overhead_seconds', {}, measures.overheadS, overheadBuckets);
+      }
       if (event.target !== undefined && event.error?.startsWith('upstream_') === true) {
-        upstreamErrors.inc({ target: event.target, code: event.error });
+        const labels = { target: event.target, code: event.error };
+        upstreamErrors.inc(labels);
+        point('opallama_upstream_errors_total', labels, 1);
       }
       observeGenAi(event, measures);
     },
@@ -250,14 +282,31 @@ export function createMetrics(options: MetricsOptions): Metrics {
       gen_ai_request_model: event.model !== undefined && options.isListedModel(event.model) ? event.model : other,
     };
     const failed = event.outcome === 'complete' && event.status < 400 ? '' : (event.error ?? event.outcome);
-    duration.observe({ ...labels, error_type: failed }, measures.durationS);
-    if (event.input_tokens !== undefined) tokens.observe({ ...labels, gen_ai_token_type: 'input' }, event.input_tokens);
-    if (event.output_tokens !== undefined)
-      tokens.observe({ ...labels, gen_ai_token_type: 'output' }, event.output_tokens);
+    const ended = { ...labels, error_type: failed };
+    duration.observe(ended, measures.durationS);
+    point('gen_ai_server_request_duration_seconds', ended, measures.durationS, durationBuckets);
+    if (event.input_tokens !== undefined) countTokens(labels, 'input', event.input_tokens);
+    if (event.output_tokens !== undefined) countTokens(labels, 'output', event.output_tokens);
     if (failed !== '' || measures.firstByteS === undefined || event.stream !== true) return;
     firstToken.observe(labels, measures.firstByteS);
+    point('gen_ai_server_time_to_first_token_seconds', labels, measures.firstByteS, firstTokenBuckets);
     if (event.output_tokens !== undefined && event.output_tokens > 1) {
-      perToken.observe(labels, (measures.durationS - measures.firstByteS) / (event.output_tokens - 1));
+      const each = (measures.durationS - measures.firstByteS) / (event.output_tokens - 1);
+      perToken.observe(labels, each);
+      point('gen_ai_server_time_per_output_token_seconds', labels, each, perTokenBuckets);
     }
+  }
+
+  function countTokens(of: GenAiLabels, type: 'input' | 'output', count: number): void {
+    const labels = { ...of, gen_ai_token_type: type };
+    tokens.observe(labels, count);
+    point('gen_ai_client_token_usage', labels, count, tokenBuckets);
+  }
+
+  /** @param boundaries of a histogram; none for a counter */
+  function point(metric: string, labels: Labels, value: number, boundaries?: readonly number[]): void {
+    if (pointing === undefined) return;
+    const place = boundaries === undefined ? '' : bucketOf(boundaries, value);
+    exemplars.keep(metric, labels, place, { labels: pointing, value, timeS: Date.now() / 1000 });
   }
 }
