@@ -21,7 +21,7 @@ import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
 import { createCertify } from './identity/client-certificate.ts';
-import { createIdentify } from './identity/identify.ts';
+import { startLiveIdentity } from './identity/live-identity.ts';
 import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
@@ -140,6 +140,13 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         'the policy held the event loop up and is evaluated in threads of its own from now on',
       ),
   });
+  const identity = await startLiveIdentity(config.identity, {
+    onRefresh({ issuer, error, ...facts }) {
+      metrics.identityReloaded('issuer', issuer, error === undefined ? 'success' : 'failure');
+      if (error !== undefined) log.error({ issuer, err: error }, 'the keys of an issuer could not be had');
+      else if (facts.added + facts.removed > 0) log.info({ issuer, ...facts }, 'an issuer has other keys');
+    },
+  });
   const disagreements = createSparse({
     most: 100,
     perMs: 60_000,
@@ -191,7 +198,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const pipeline = createPipeline({
     config,
     certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates),
-    identify: createIdentify(config.identity),
+    identify: identity.identify,
     policy: policy.deciding,
     shadow,
     upstream,
@@ -226,6 +233,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   });
   const notReady = (): readonly string[] => [
     ...policy.active().notReady(),
+    ...identity.notReady(),
     ...(options.recordNotReady?.() ?? []),
     ...[health?.fault() ?? []].flat(),
     ...(closing || drain.state() !== 'serving' ? ['shutting down'] : []),
@@ -316,7 +324,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     auditFailed: metrics.auditFailed,
     tellNow: batch.drain,
     async reload() {
-      await Promise.all([policy.look(), shadow?.look(), certificates.look()]);
+      await Promise.all([policy.look(), shadow?.look(), certificates.look(), identity.look()]);
     },
     leave(leaving) {
       drain.stay();
@@ -328,6 +336,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       certificates.close();
       health?.close();
       await closeData(graceMs);
+      identity.close();
       // A request that was cut has its end, and so its event, a turn or two later.
       for (let turn = 0; turn < 100 && pipeline.inFlight() > 0; turn += 1) await sleep(10);
       // These answer to the end: the last counts can still be read, and whoever waits for the drain hears of it.

@@ -22,6 +22,11 @@ export const errorTable = {
     status: 401,
     message: 'The certificate is that of several callers, or its names cannot be read. Present one of a single caller.',
   },
+  keys_unavailable: {
+    status: 503,
+    message:
+      'The keys that this credential is verified with can not be had at the moment. Try again with the same one.',
+  },
 
   // HTTP that two readers could read in two ways
   malformed_http: { status: 400, message: 'This is not a well-formed HTTP/1.1 request.' },

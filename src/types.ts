@@ -424,6 +424,28 @@ export interface JwtConfig {
   readonly source?: { readonly member: 'secret_env' | 'secret_file' | 'public_key_file'; readonly value: string };
 }
 
+/** An issuer that publishes its keys. */
+export interface IssuerConfig {
+  /** The only accepted value of `iss`. */
+  readonly issuer: string;
+  readonly audience: string;
+  /** The only ones that its tokens may be signed with, whatever the published keys say. */
+  readonly algorithms: readonly JwtConfig['algorithm'][];
+  /** Where its keys are; absent: its OpenID configuration says it. */
+  readonly jwksUrl: URL | undefined;
+  readonly claims: JwtConfig['claims'];
+  readonly clockToleranceS: number;
+  readonly tls: UpstreamTls | undefined;
+  /** Of one question, ms. */
+  readonly timeout: number;
+  /** Between two questions, ms, where the answer does not say how long it holds; within these bounds where it does. */
+  readonly refresh: number;
+  readonly refreshMin: number;
+  readonly refreshMax: number;
+  /** How long keys hold that can't be asked for again, ms. */
+  readonly stale: number;
+}
+
 /** A key of Ollama's own command line, and who has it. */
 export interface OllamaKeyConfig {
   readonly id: string;
@@ -627,6 +649,9 @@ export interface Config {
   readonly shadow?: ShadowConfig | undefined;
   readonly identity: {
     readonly jwt: readonly JwtConfig[];
+    readonly issuers: readonly IssuerConfig[];
+    /** How long tokens of a key count that is no longer there, ms. */
+    readonly removedKeyGrace: number;
     readonly ollamaKeys: readonly OllamaKeyConfig[];
     readonly clientCertificates: readonly ClientCertificateConfig[];
     readonly anonymous: { readonly roles: readonly string[] } | undefined;

@@ -1,9 +1,11 @@
 /** The section `identity` of the configuration: who may enter, and by which keys that is known. */
 import { z } from 'zod';
+import { claims } from './claims-schema.ts';
 import { clientCertificates } from './client-certificate-schema.ts';
-import { duration, name, parsed } from './fields.ts';
+import { duration, name } from './fields.ts';
+import { issuers } from './issuers-schema.ts';
 import { parseSshKey } from './ssh-key.ts';
-import { quote, UnitError } from './units.ts';
+import { UnitError } from './units.ts';
 
 /** Algorithms of RFC 7518 section 3.1 that prove a caller; `none` is none. */
 const algorithm = z.enum([
@@ -38,37 +40,13 @@ const keyMembers = {
 export const jwtKeySchema = z.object(keyMembers);
 export type JwtKeyMembers = z.output<typeof jwtKeySchema>;
 
-/** Names that every object inherits are refused: packages that handle tokens look members up without asking whose. */
-function parseClaimPath(value: string | number): string {
-  const names = String(value).split('.');
-  if (names.some((part) => part === ''))
-    throw new UnitError(`${quote(value)} is not a path; write names with dots between`);
-  const inherited = names.find((part) => part in Object.prototype);
-  if (inherited !== undefined) throw new UnitError(`${quote(inherited)} cannot be the name of a claim`);
-  // Split at its dots, such a name would never be found, and every caller would come without roles.
-  if (/:\/\//.test(String(value)))
-    throw new UnitError('a claim whose own name has dots cannot be named; use another claim');
-  return String(value);
-}
-
-const claimPath = () => parsed(parseClaimPath, 'a path of claims such as realm_access.roles');
-
 const jwt = z
   .strictObject({
     ...keyMembers,
     kid: name().optional().describe('Only tokens with this kid are for this key.'),
     issuer: name().describe('The only accepted value of iss.'),
     audience: name().describe('Must be among the values of aud.'),
-    claims: z
-      .strictObject({
-        id: claimPath().exactOptional(),
-        roles: claimPath().exactOptional(),
-        agent_role: claimPath().exactOptional(),
-        permissions: claimPath().exactOptional(),
-        tenant: claimPath().exactOptional(),
-      })
-      .default({})
-      .describe('Paths of claims, dots between names.'),
+    claims,
     clock_tolerance: duration().prefault('0s').describe('Allowed difference of clocks, at most 5m.'),
   })
   .refine((entry) => entry.clock_tolerance <= 300_000, { path: ['clock_tolerance'], error: 'must be at most 5m' });
@@ -132,6 +110,11 @@ const ollamaKeys = z
 export const identity = z
   .strictObject({
     jwt: z.array(jwt).max(64).default([]),
+    issuers: issuers.describe('Issuers of tokens that publish their keys.'),
+    removed_key_grace: duration()
+      .prefault('0s')
+      .refine((ms) => ms <= 3_600_000, { error: 'must be at most 1h' })
+      .describe('How long tokens of a key count after it was removed, at most 1h.'),
     ollama_keys: ollamaKeys.describe("Keys of Ollama's own command line, which signs with OLLAMA_AUTH=1."),
     client_certificates: clientCertificates.describe('Certificates of callers, where listen.tls asks for them.'),
     anonymous: z
@@ -158,6 +141,8 @@ export const identity = z
   )
   .transform((value) => ({
     jwt: value.jwt,
+    issuers: value.issuers,
+    removedKeyGrace: value.removed_key_grace,
     ollamaKeys: value.ollama_keys,
     clientCertificates: value.client_certificates,
     anonymous: value.anonymous,

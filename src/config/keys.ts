@@ -1,5 +1,6 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { resolve } from 'node:path';
+import { misfitOf } from '../key-fit.ts';
 import type { JwtConfig } from '../types.ts';
 import type { Environment } from './environment.ts';
 import type { JwtKeyMembers } from './identity-schema.ts';
@@ -108,36 +109,4 @@ export function isSameKey(a: KeyObject, b: KeyObject): boolean {
   if (a.type === 'secret') return a.equals(b);
   const [left, right] = [a, b].map((key) => Buffer.from(key.export({ type: 'spki', format: 'der' })));
   return left !== undefined && right !== undefined && left.equals(right);
-}
-
-const curves: ReadonlyMap<string, string> = new Map([
-  ['ES256', 'prime256v1'],
-  ['ES384', 'secp384r1'],
-  ['ES512', 'secp521r1'],
-]);
-
-/**
- * Why a public or private key can't be used with an algorithm: RFC 7518 section 3.3 and 3.5 (RSA of 2048 bits or more)
- * and 3.4 (the curve of each ES algorithm); undefined if it can.
- */
-export function misfitOf(key: KeyObject, algorithm: JwtConfig['algorithm']): string | undefined {
-  const type = key.asymmetricKeyType ?? 'unknown';
-  const details = key.asymmetricKeyDetails ?? {};
-  const curve = curves.get(algorithm);
-  if (curve !== undefined) {
-    if (type !== 'ec') return `${algorithm} needs a key on the curve ${curve}; this is one of type ${type}`;
-    if (details.namedCurve !== curve)
-      return `${algorithm} needs the curve ${curve}; this key is on ${details.namedCurve}`;
-    return undefined;
-  }
-  if (type !== 'rsa' && !(type === 'rsa-pss' && algorithm.startsWith('PS'))) {
-    return `${algorithm} needs an RSA key; this is one of type ${type}`;
-  }
-  const bits = details.modulusLength ?? 0;
-  if (bits < 2048) return `RSA keys need at least 2048 bits; this one has ${bits}`;
-  const hash = `sha${algorithm.slice(2)}`;
-  if (type === 'rsa-pss' && details.hashAlgorithm !== undefined && details.hashAlgorithm !== hash) {
-    return `this RSA-PSS key is bound to ${details.hashAlgorithm}; ${algorithm} needs ${hash}`;
-  }
-  return undefined;
 }

@@ -119,17 +119,21 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     directory: (path) => directoryOf(sources, merged, path),
     report,
   });
+  const issuerTls = identity?.issuers.map(({ tls }, index) => {
+    const loaded = loadTlsOf(['identity', 'issuers', index, 'tls'], upstreamTlsFiles);
+    return tls && loaded && { ...tls, ...loaded };
+  });
   const listenTls = loadTlsOf(['listen', 'tls'], listenTlsFiles);
   const upstreamTls = loadTlsOf(['upstream', 'tls'], upstreamTlsFiles);
   if (
     identity !== undefined &&
-    identity.jwt.length + identity.ollamaKeys.length === 0 &&
+    identity.jwt.length + identity.issuers.length + identity.ollamaKeys.length === 0 &&
     !identity.clientCertificates.some(({ roles }) => roles.length > 0) &&
     identity.anonymous === undefined
   ) {
     report(
       ['identity'],
-      'nobody could enter; add a key under identity.jwt, or roles for everybody under identity.anonymous',
+      'nobody could enter; add a key under identity.jwt, an issuer under identity.issuers, or roles for everybody under identity.anonymous',
     );
   }
   const base =
@@ -178,7 +182,11 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     prefixes,
     policies,
     ...(shadow && { shadow }),
-    identity: { ...identity, jwt },
+    identity: {
+      ...identity,
+      jwt,
+      issuers: identity.issuers.map((issuer, index) => ({ ...issuer, tls: issuerTls?.[index] })),
+    },
     timeouts,
     limits,
     audit,

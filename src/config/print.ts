@@ -4,6 +4,7 @@ import type {
   BundleConfig,
   ClientCertificateConfig,
   Config,
+  IssuerConfig,
   JwtConfig,
   ListenTls,
   OllamaKeyConfig,
@@ -39,6 +40,8 @@ export function printConfig(config: Config): string {
     policy: { ...printPolicies(policies), ...(shadow && { shadow: printShadow(shadow) }) },
     identity: {
       jwt: identity.jwt.map(printKey),
+      issuers: identity.issuers.map(printIssuer),
+      removed_key_grace: printDuration(identity.removedKeyGrace),
       ollama_keys: identity.ollamaKeys.map(printOllamaKey),
       client_certificates: identity.clientCertificates.map(printClientCertificate),
       ...(identity.anonymous === undefined ? {} : { anonymous: { roles: identity.anonymous.roles } }),
@@ -180,6 +183,23 @@ function printKey(entry: JwtConfig): Record<string, unknown> {
     audience: quoted(entry.audience),
     ...(Object.keys(entry.claims).length === 0 ? {} : { claims: entry.claims }),
     clock_tolerance: printDuration(entry.clockToleranceS * 1_000),
+  };
+}
+
+function printIssuer(entry: IssuerConfig): Record<string, unknown> {
+  return {
+    issuer: quoted(entry.issuer),
+    audience: quoted(entry.audience),
+    algorithms: entry.algorithms,
+    ...(entry.jwksUrl && { jwks_url: entry.jwksUrl.href }),
+    ...(entry.tls && { tls: printUpstreamTls(entry.tls) }),
+    ...(Object.keys(entry.claims).length === 0 ? {} : { claims: entry.claims }),
+    clock_tolerance: printDuration(entry.clockToleranceS * 1_000),
+    timeout: printDuration(entry.timeout),
+    refresh: printDuration(entry.refresh),
+    refresh_min: printDuration(entry.refreshMin),
+    refresh_max: printDuration(entry.refreshMax),
+    stale: printDuration(entry.stale),
   };
 }
 

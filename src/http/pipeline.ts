@@ -128,7 +128,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       const certified = parts.certify?.(request.socket);
       if (certified !== undefined) record.certified(certified.principal.id);
       const call = { method, path: target.path, query: target.query };
-      const principal = parts.identify(request.rawHeaders, call, certified);
+      const identified = parts.identify(request.rawHeaders, call, certified);
+      const principal = identified instanceof Promise ? await identified : identified;
       record.identified(principal);
       const route = matchRoute(method, target.path);
       api = route.api;

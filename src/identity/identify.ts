@@ -6,11 +6,18 @@ import { RequestError } from '../errors.ts';
 import type { Config, Principal } from '../types.ts';
 import { challenge } from './challenge.ts';
 import type { Certified } from './client-certificate.ts';
+import { createConfiguredVerifier } from './configured-key.ts';
 import { type Credential, readCredential } from './credentials.ts';
 import { createJwtAuthenticator } from './jwt.ts';
 import { createOllamaKeyAuthenticator } from './ollama-key.ts';
+import type { Verifier } from './verifier.ts';
 
-export type Authentication = { readonly principal: Principal } | { readonly rejected: string } | 'not mine';
+export type Authentication =
+  | { readonly principal: Principal }
+  | { readonly rejected: string }
+  /** Nobody can say at the moment, and the same credential may be good later. */
+  | { readonly unavailable: string }
+  | 'not mine';
 
 /** What is called, for credentials that hold for one call only. */
 export interface Call {
@@ -20,18 +27,25 @@ export interface Call {
   /** As it came, with its question mark; empty where there is none. */
   readonly query: string;
 }
-export type Authenticator = (credential: Credential, call: Call) => Authentication;
+export type Authenticator = (credential: Credential, call: Call) => Authentication | Promise<Authentication>;
 
 /**
  * @param certified whom the connection's certificate maps to, if anybody
- * @throws RequestError 401 with `WWW-Authenticate` where nobody is known
+ * @returns a promise only where keys have to be asked for elsewhere
+ * @throws RequestError 401 with `WWW-Authenticate` where nobody is known, 503 where that can't be said at the moment
  */
-export type Identify = (rawHeaders: readonly string[], call: Call, certified?: Certified) => Principal;
+export type Identify = (
+  rawHeaders: readonly string[],
+  call: Call,
+  certified?: Certified,
+) => Principal | Promise<Principal>;
 
-export function createIdentify(config: Config['identity']): Identify {
+/** @param issuers whose keys are not in the configuration */
+export function createIdentify(config: Config['identity'], issuers: readonly Verifier[] = []): Identify {
+  const verifiers = [...config.jwt.map(createConfiguredVerifier), ...issuers];
   // A new kind of credential is one more element here.
   const authenticators: readonly Authenticator[] = [
-    ...(config.jwt.length > 0 ? [createJwtAuthenticator(config.jwt)] : []),
+    ...(verifiers.length > 0 ? [createJwtAuthenticator(verifiers)] : []),
     ...(config.ollamaKeys.length > 0 ? [createOllamaKeyAuthenticator(config.ollamaKeys)] : []),
   ];
   const anonymous: Principal | undefined = config.anonymous && {
@@ -55,11 +69,19 @@ export function createIdentify(config: Config['identity']): Identify {
     for (const authenticate of authenticators) {
       const answer = authenticate(credential, call);
       if (answer === 'not mine') continue;
-      if ('principal' in answer) return agreeing(answer.principal, certified);
-      return otherwise(answer.rejected, `The credential was refused: ${answer.rejected}.`, certified);
+      // Whoever has to ask for keys has seen that the credential is theirs.
+      return answer instanceof Promise ? answer.then((late) => conclude(late, certified)) : conclude(answer, certified);
     }
-    return otherwise('this kind of credential is not known', undefined, certified);
+    return conclude('not mine', certified);
   };
+
+  function conclude(answer: Authentication, certified: Certified | undefined): Principal {
+    if (answer === 'not mine') return otherwise('this kind of credential is not known', undefined, certified);
+    if ('principal' in answer) return agreeing(answer.principal, certified);
+    if ('unavailable' in answer)
+      throw new RequestError('keys_unavailable', answer.unavailable, { headers: { 'retry-after': '1' } });
+    return otherwise(answer.rejected, `The credential was refused: ${answer.rejected}.`, certified);
+  }
 
   /** What becomes of a credential that is there and wrong. */
   function otherwise(description: string, message: string | undefined, certified: Certified | undefined): Principal {

@@ -13,7 +13,7 @@ import { verify } from 'node:crypto';
 
 import type { OllamaKeyConfig, Principal } from '../types.ts';
 import type { Credential } from './credentials.ts';
-import type { Authentication, Authenticator, Call } from './identify.ts';
+import type { Authentication, Call } from './identify.ts';
 
 /** How long after it came first a signature may come again: the second that it names, and time on the way. */
 const repeatMs = 10_000;
@@ -33,7 +33,7 @@ const sshKeyStart = 'AAAA';
 export function createOllamaKeyAuthenticator(
   keys: readonly OllamaKeyConfig[],
   now: () => number = Date.now,
-): Authenticator {
+): (credential: Credential, call: Call) => Authentication {
   const known = new Map(keys.map((key) => [key.publicKey, createVerifier(key)]));
 
   return function authenticate(credential: Credential, call: Call): Authentication {

@@ -51,6 +51,8 @@ export interface Metrics {
   handshakeFailed(reason: string): void;
   /** @param endpoint of the table of endpoints, or `other` */
   adminAnswered(endpoint: string, status: number): void;
+  /** @param issuer one of the configuration; empty for a file */
+  identityReloaded(source: string, issuer: string, result: 'success' | 'failure'): void;
   tlsReloaded(connection: 'listener' | 'upstream', result: 'success' | 'failure'): void;
 }
 
@@ -129,6 +131,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     name: 'opallama_policy_reload_total',
     help: 'Loads of a policy, the first one included.',
     labelNames: ['result'],
+    registers,
+  });
+  const identityReloads = new Counter({
+    name: 'opallama_identity_reload_total',
+    help: 'Questions to an issuer for its keys, and changes of files with keys.',
+    labelNames: ['source', 'issuer', 'result'],
     registers,
   });
   const tlsReloads = new Counter({
@@ -229,6 +237,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     auditFailed: () => auditFailures.inc(),
     policyReloaded: (result) => reloads.inc({ result }),
     shadowDecided: (shadow, result) => shadowDecisions.inc({ shadow, result }),
+    identityReloaded: (source, issuer, result) => identityReloads.inc({ source, issuer, result }),
     tlsReloaded: (connection, result) => tlsReloads.inc({ connection, result }),
     adminAnswered: (endpoint, status) => adminRequests.inc({ endpoint, status }),
     handshakeFailed: (reason) => handshakeFailures.inc({ reason }),

@@ -140,7 +140,8 @@ identity:
 });
 
 test('nobody could enter: neither a key nor anonymous', () => {
-  const text = 'nobody could enter; add a key under identity.jwt, or roles for everybody under identity.anonymous';
+  const text =
+    'nobody could enter; add a key under identity.jwt, an issuer under identity.issuers, or roles for everybody under identity.anonymous';
   assert.deepEqual(faultsOf({ yaml: 'log: { level: info }\n' }), [`opallama.yaml: identity: ${text}`]);
   assert.deepEqual(faultsOf({}), [`configuration: identity: ${text}`]);
   assert.deepEqual(faultsOf({ yaml: 'identity: { jwt: [] }\n' }), [`opallama.yaml:1:1: identity: ${text}`]);

@@ -29,6 +29,8 @@ test('without anything but who may enter, every default of the design stands', (
   });
   assert.deepEqual(config.identity, {
     jwt: [],
+    issuers: [],
+    removedKeyGrace: 0,
     ollamaKeys: [],
     clientCertificates: [],
     anonymous: { roles: ['guest'] },

@@ -26,6 +26,8 @@ const config: Config = {
   policies: [],
   identity: {
     jwt: [],
+    issuers: [],
+    removedKeyGrace: 0,
     ollamaKeys: [],
     clientCertificates: [],
     anonymous: undefined,

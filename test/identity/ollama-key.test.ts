@@ -56,7 +56,8 @@ function withClock(keys: readonly OllamaKeyConfig[] = [entry(alice)]) {
       time = at;
       const answer = authenticate({ scheme: 'other', value }, call);
       if (answer === 'not mine') return answer;
-      return 'principal' in answer ? answer.principal.id : answer.rejected;
+      if ('principal' in answer) return answer.principal.id;
+      return 'rejected' in answer ? answer.rejected : answer.unavailable;
     },
   };
 }

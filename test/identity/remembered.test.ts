@@ -1,6 +1,7 @@
 /** Verified tokens are remembered for speed; that must never make one hold longer than it says. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createConfiguredVerifier } from '../../src/identity/configured-key.ts';
 import { createJwtAuthenticator } from '../../src/identity/jwt.ts';
 import type { JwtConfig } from '../../src/types.ts';
 import { goodClaims, hmacToken, jwtKey } from './tokens.ts';
@@ -10,10 +11,10 @@ const day = 1_000_000_000;
 
 function clocked(key: Partial<JwtConfig> = {}) {
   const clock = { seconds: day };
-  const authenticate = createJwtAuthenticator([jwtKey(key)], () => clock.seconds * 1000);
+  const authenticate = createJwtAuthenticator([createConfiguredVerifier(jwtKey(key))], () => clock.seconds * 1000);
   const ask = (token: string): string => {
     const answer = authenticate({ scheme: 'bearer', value: token });
-    if (answer === 'not mine') return answer;
+    if (answer instanceof Promise || answer === 'not mine' || 'unavailable' in answer) return JSON.stringify(answer);
     return 'principal' in answer ? answer.principal.id : answer.rejected;
   };
   return { clock, ask };

@@ -40,6 +40,8 @@ export function jwtKey(over: Partial<JwtConfig> = {}): JwtConfig {
 export function identifier(over: Partial<Config['identity']> = {}) {
   const identify = createIdentify({
     jwt: [jwtKey()],
+    issuers: [],
+    removedKeyGrace: 0,
     ollamaKeys: [],
     clientCertificates: [],
     anonymous: undefined,
@@ -51,7 +53,11 @@ export function identifier(over: Partial<Config['identity']> = {}) {
     rawHeaders: readonly string[],
     call: Call = { method: 'POST', path: '/api/chat', query: '' },
     certified?: Certified,
-  ) => identify(rawHeaders, call, certified);
+  ) => {
+    const principal = identify(rawHeaders, call, certified);
+    if (principal instanceof Promise) throw new Error('keys were asked for');
+    return principal;
+  };
 }
 
 /** Seconds since 1970, `offset` from now. */

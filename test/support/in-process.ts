@@ -66,6 +66,8 @@ export interface TestSidecarOptions {
   readonly policyConfig?: Partial<Config['policies'][number]>;
   /** Origins of web pages that may call; none by default. */
   readonly origins?: readonly string[];
+  readonly issuers?: Config['identity']['issuers'];
+  readonly removedKeyGrace?: number;
   readonly ollamaKeys?: Config['identity']['ollamaKeys'];
   readonly clientCertificates?: Config['identity']['clientCertificates'];
   readonly anonymousRoles?: readonly string[];
@@ -122,6 +124,8 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     }),
     identity: {
       jwt: [key],
+      issuers: options.issuers ?? [],
+      removedKeyGrace: options.removedKeyGrace ?? 0,
       ollamaKeys: options.ollamaKeys ?? [],
       clientCertificates: options.clientCertificates ?? [],
       anonymous: options.anonymousRoles && { roles: options.anonymousRoles },

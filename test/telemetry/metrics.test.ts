@@ -91,6 +91,7 @@ const documented: Readonly<Record<string, string>> = {
   opallama_shadow_decisions_total: 'counter',
   opallama_tls_certificate_expiry_timestamp_seconds: 'gauge',
   opallama_tls_handshake_failures_total: 'counter',
+  opallama_identity_reload_total: 'counter',
   opallama_tls_reload_total: 'counter',
   opallama_upstream_errors_total: 'counter',
   opallama_admin_requests_total: 'counter',
