@@ -13,6 +13,8 @@ import type {
   LogLevelDocument,
   PolicyDocument,
   RefusedDocument,
+  ReloadDocument,
+  StatusDocument,
 } from './http/admin/contract.ts';
 import { type LevelState, type LogLevel, settableLevels } from './telemetry/log-level.ts';
 import type { Address } from './types.ts';
@@ -53,6 +55,7 @@ export function createAdministration(parts: AdministrationParts): Administration
         Object.entries(parts.listeners()).map(([name, address]) => [name, formatAddress(address)]),
       ),
       policies: listPolicies(),
+      shadow: parts.shadow && summarize(parts.shadow),
     }),
     policies: listPolicies,
     coverage: () => policy.lineages().map((lineage, index) => describeCoverage(lineage, index, parts.tallied())),
@@ -70,6 +73,7 @@ export function createAdministration(parts: AdministrationParts): Administration
       }));
     },
     async reload(name) {
+      if (name === parts.shadow?.config.name) return reloadShadow(parts.shadow);
       const former = find(name).deciding.loaded.revision;
       const result = await policy.reload(name);
       return { ...describeChange(name, former), result, refused: describeRefused(policy.refused().get(name)) };
@@ -87,18 +91,7 @@ export function createAdministration(parts: AdministrationParts): Administration
     shadow() {
       const { shadow } = parts;
       if (shadow === undefined) throw new RequestError('unknown_policy', 'No shadow is configured: policy.shadow.');
-      const { name, engine, entrypoint, path, sample } = shadow.config;
-      return {
-        name,
-        revision: shadow.member()?.loaded.revision,
-        engine,
-        entrypoint,
-        path,
-        sample,
-        refused: describeRefused(shadow.refused()),
-        results: shadow.results(),
-        disagreements: shadow.disagreements(),
-      };
+      return { ...summarize(shadow), disagreements: shadow.disagreements() };
     },
     logLevel: () => describeLevel(parts.logLevel.state()),
     setLogLevel(wanted, time) {
@@ -145,6 +138,34 @@ export function createAdministration(parts: AdministrationParts): Administration
       refused: describeRefused(policy.refused().get(config.name)),
     }));
   }
+}
+
+function summarize(shadow: LiveShadow): NonNullable<StatusDocument['shadow']> {
+  const { name, engine, entrypoint, path, sample } = shadow.config;
+  return {
+    name,
+    revision: shadow.member()?.loaded.revision,
+    engine,
+    entrypoint,
+    path,
+    sample,
+    refused: describeRefused(shadow.refused()),
+    results: shadow.results(),
+  };
+}
+
+async function reloadShadow(shadow: LiveShadow): Promise<ReloadDocument> {
+  const revision = () => shadow.member()?.loaded.revision ?? 'none';
+  const former = revision();
+  const result = await shadow.reload();
+  return {
+    policy: shadow.config.name,
+    former_revision: former,
+    revision: revision(),
+    shadow: true,
+    result,
+    refused: describeRefused(shadow.refused()),
+  };
 }
 
 /** @param index of the policy: where its revision stands among those of all */

@@ -3,12 +3,12 @@ import type { Command } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
 import { addressOf, isLoopback } from '../config/ollama-host.ts';
-import { adminTokenVariable } from '../config/variables.ts';
+import { adminTokenVariable, variableOf } from '../config/variables.ts';
 import { CallError } from '../errors.ts';
 import { formatOption } from './output.ts';
 
 export interface AdminOptions {
-  readonly adminUrl: string;
+  readonly adminUrl?: string;
   readonly tokenEnv: string;
   readonly format: 'pretty' | 'json';
 }
@@ -28,7 +28,10 @@ Exit codes: 0; 1 what is told, or what could not be done; 2 a wrong call, no sid
 
 export function addAdminOptions(command: Command): Command {
   return command
-    .option('--admin-url <url>', 'where the sidecar serves its admin API', 'http://127.0.0.1:9191')
+    .option(
+      '--admin-url <url>',
+      'where the sidecar serves its admin API (default: OPALLAMA_LISTEN__ADMIN, else http://127.0.0.1:9191)',
+    )
     .option('--token-env <name>', 'the variable that holds the admin token', adminTokenVariable)
     .addOption(formatOption('pretty', 'json'));
 }
@@ -42,7 +45,9 @@ export interface AdminClient {
 }
 
 /** @throws CallError, as every call of the client does where it finds no sidecar or no access */
-export function createAdminClient({ adminUrl, tokenEnv }: AdminOptions, { env }: Environment): AdminClient {
+export function createAdminClient({ tokenEnv, ...options }: AdminOptions, { env }: Environment): AdminClient {
+  // As the sidecar itself has it, where both are told by the same environment.
+  const adminUrl = options.adminUrl ?? `http://${env[variableOf(['listen', 'admin'])] ?? '127.0.0.1:9191'}`;
   const base = URL.parse(adminUrl);
   if (base === null || !/^https?:$/.test(base.protocol))
     throw new CallError(`--admin-url: ${adminUrl} is no URL; write http://127.0.0.1:9191`);

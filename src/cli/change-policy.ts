@@ -34,9 +34,10 @@ function print({ status, document }: AdminAnswer): string {
   const [name, revision, former] = ['policy', 'revision', 'former_revision'].map((member) => textOf(document, member));
   const refused = memberOf(document, 'refused');
   const rollout = memberOf(document, 'rollout');
+  const verb = memberOf(document, 'shadow') === true ? 'is asked as a shadow' : 'decides';
   const isSame = revision === former ? 'still' : `in the place of ${former}`;
   return [
-    `${name}: revision ${paint('bold', revision ?? '')} decides, ${isSame}\n`,
+    `${name}: revision ${paint('bold', revision ?? '')} ${verb}, ${isSame}\n`,
     rollout === undefined
       ? ''
       : `${name}: revision ${textOf(rollout, 'revision')} decides for ${textOf(rollout, 'percent')} % of the callers\n`,

@@ -34,6 +34,8 @@ export function registerStatus(program: Command, deps: CliDeps): void {
           const path = `/v1/policies/${textOf(policy, 'name')}/revisions`;
           deps.write(`\n${printPolicy(policy, listOf(await client.get(path), 'revisions'))}`);
         }
+        const shadow = memberOf(status, 'shadow');
+        if (shadow !== undefined) deps.write(`\n${printShadow(shadow)}`);
       }
       const hasFinding = policies.some((policy) => memberOf(policy, 'refused') !== undefined);
       if (hasFinding || memberOf(status, 'ready') !== true) process.exitCode = 1;
@@ -54,8 +56,35 @@ function printStatus(status: unknown): string {
   return table(facts);
 }
 
+/** What it would decide otherwise is no finding: that is what it is for. */
+function printShadow(shadow: unknown): string {
+  const refused = memberOf(shadow, 'refused');
+  const revision = textOf(shadow, 'revision');
+  const results = Object.entries(Object(memberOf(shadow, 'results'))).map(([result, count]) => [
+    `  ${result}`,
+    `${count}`,
+  ]);
+  return [
+    `${paint('bold', textOf(shadow, 'name'))}  ${describeWhat(shadow)}\n`,
+    revision === ''
+      ? '  not loaded\n'
+      : `  revision ${revision} is asked and decides nothing; requests since the start:\n`,
+    ...(revision === '' ? [] : [table(results)]),
+    ...describeRefused(refused).map((note) => `  ${paint('yellow', note)}\n`),
+  ].join('');
+}
+
+function describeWhat(policy: unknown): string {
+  return `${textOf(policy, 'entrypoint')} by ${textOf(policy, 'engine')}, ${textOf(policy, 'path')}`;
+}
+
+function describeRefused(refused: unknown): readonly string[] {
+  if (refused === undefined) return [];
+  const summary = `the change of ${textOf(refused, 'at')} was refused: ${textOf(refused, 'summary')}`;
+  return [summary, ...listOf(refused, 'faults').map(String)];
+}
+
 function printPolicy(policy: unknown, revisions: readonly unknown[]): string {
-  const refused = memberOf(policy, 'refused');
   const notes = [
     textOf(policy, 'not_ready') === '' ? [] : [`can not decide: ${textOf(policy, 'not_ready')}`],
     memberOf(policy, 'held_since') === undefined
@@ -64,22 +93,16 @@ function printPolicy(policy: unknown, revisions: readonly unknown[]): string {
     memberOf(policy, 'waiting_since') === undefined
       ? []
       : [`has changed since, at ${textOf(policy, 'waiting_since')}, and waits`],
-    refused === undefined
-      ? []
-      : [
-          `the change of ${textOf(refused, 'at')} was refused: ${textOf(refused, 'summary')}`,
-          ...listOf(refused, 'faults'),
-        ],
+    describeRefused(memberOf(policy, 'refused')),
   ].flat();
   const rows = revisions.map((each) => {
     const percent = textOf(each, 'percent');
     const state = percent === '' ? textOf(each, 'state') : `${textOf(each, 'state')} ${percent} %`;
     return [`  ${textOf(each, 'revision')}`, state, textOf(each, 'loaded_at'), `${textOf(each, 'tests_passed')} tests`];
   });
-  const what = `${textOf(policy, 'entrypoint')} by ${textOf(policy, 'engine')}, ${textOf(policy, 'path')}`;
   return [
-    `${paint('bold', textOf(policy, 'name'))}  ${what}\n`,
+    `${paint('bold', textOf(policy, 'name'))}  ${describeWhat(policy)}\n`,
     table(rows),
-    ...notes.map((note) => `  ${paint('yellow', String(note))}\n`),
+    ...notes.map((note) => `  ${paint('yellow', note)}\n`),
   ].join('');
 }

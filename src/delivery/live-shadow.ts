@@ -37,6 +37,8 @@ export interface LiveShadow extends Pick<Shadow, 'observe'> {
   disagreements(): readonly ShadowEvent[];
   /** Looks now whether anything changed, and takes it in. Never rejects. */
   look(): Promise<void>;
+  /** Tries again what was refused as well. Never rejects. @returns what came of it */
+  reload(): Promise<'loaded' | 'unchanged' | 'refused'>;
   close(): Promise<void>;
 }
 
@@ -90,10 +92,13 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     refused: () => refused,
     results: () => results,
     disagreements: () => kept,
-    async look() {
-      await last;
-      await mirror?.look();
-      await watch?.look();
+    look,
+    async reload() {
+      const [known, former] = [refused, member];
+      await look();
+      if (known !== undefined && refused === known && member === former) await enqueueLoad();
+      if (refused !== undefined) return 'refused';
+      return member === former ? 'unchanged' : 'loaded';
     },
     async close() {
       closed = true;
@@ -106,6 +111,17 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     },
   };
 
+  async function look(): Promise<void> {
+    await last;
+    await mirror?.look();
+    await watch?.look();
+  }
+
+  function enqueueLoad(): Promise<void> {
+    last = last.then(load);
+    return last;
+  }
+
   async function start(): Promise<void> {
     const mirrored = await mirror?.first();
     // Before it is read: a change meanwhile is one more change.
@@ -114,13 +130,7 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     else refuse(mirrored);
     // An engine that reads nothing here has nothing that could change here.
     if (closed || member?.prepared.kind === 'none') return;
-    watch = watchPath(state, {
-      path: config.path,
-      onChange() {
-        last = last.then(load);
-        return last;
-      },
-    });
+    watch = watchPath(state, { path: config.path, onChange: enqueueLoad });
     mirror?.follow();
   }
 

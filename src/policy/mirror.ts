@@ -38,6 +38,8 @@ export function createMirror({ bundle, file, onWritten, onFailure }: MirrorOptio
   let etag: string | undefined;
   let failures = 0;
   let longPolls = false;
+  /** Nobody took up what lies there. */
+  let isUnused = false;
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
   let asking: Promise<void> | undefined;
@@ -51,8 +53,9 @@ export function createMirror({ bundle, file, onWritten, onFailure }: MirrorOptio
         return undefined;
       } catch (error) {
         failures = 1;
-        // Something else may decide now: the next answer is to be a bundle, the same one too.
+        // Something else may decide now: the next answer is to be a bundle, and a new one, the same one too.
         etag = undefined;
+        isUnused = true;
         return error;
       }
     },
@@ -113,14 +116,21 @@ export function createMirror({ bundle, file, onWritten, onFailure }: MirrorOptio
     // Asked for from the second time on: a server that does not know it says so by what it answers.
     longPolls = downloaded.longPolls && bundle.longPoll > 0;
     if (downloaded.bytes === undefined) return false;
-    await writeWhole(file, downloaded.bytes);
+    const sha256 = hash(downloaded.bytes);
+    // A server without tags sends all of it each time: what was there already is nothing new to load.
+    const isNew = isUnused || !(await isThere(sha256));
+    if (isNew) await writeWhole(file, downloaded.bytes);
+    isUnused = false;
+    if (!isNew && etag === downloaded.etag) return false;
     etag = downloaded.etag;
     const { href: url } = bundle.url;
-    await writeWhole(
-      `${file}.json`,
-      Buffer.from(JSON.stringify({ url, etag: etag ?? '', sha256: hash(downloaded.bytes) })),
-    );
-    return true;
+    await writeWhole(`${file}.json`, Buffer.from(JSON.stringify({ url, etag: etag ?? '', sha256 })));
+    return isNew;
+  }
+
+  async function isThere(sha256: string): Promise<boolean> {
+    const present = await readFile(file).catch(() => undefined);
+    return present !== undefined && hash(present) === sha256;
   }
 }
 

@@ -1,6 +1,7 @@
 /** The commands that ask a running sidecar, as processes of their own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { adminToken } from '../support/admin.ts';
 import { numberedPolicy, reload, startChanging, whoDecides } from '../support/changing-policy.ts';
@@ -40,6 +41,38 @@ test('status, rollout, rollback and reload say what they did, for people and for
   const machine = await call('status', '--format', 'json');
   assert.equal(machine.code, 1, 'a refused change is a finding');
   assert.ok(JSON.parse(machine.stdout).revisions.policy.length > 1);
+});
+
+test('the shadow is told of and reloaded by its name', async (t) => {
+  const sidecar = await startChanging(t, {
+    shadow: { files: { 'authz.rego': 'package ollama.authz\n\nallow if {\n' }, config: { engine: 'topdown' } },
+  });
+  const { port } = new URL(sidecar.adminUrl);
+  // Where the sidecar is told where to listen, the command is too.
+  const env = { OPALLAMA_ADMIN_TOKEN: adminToken, OPALLAMA_LISTEN__ADMIN: `127.0.0.1:${port}` };
+  const refused = await opallama(['reload', 'shadow'], { env });
+  assert.equal(refused.code, 1);
+  assert.match(
+    refused.stdout,
+    /^shadow: revision none is asked as a shadow, still\nrefused: .*\n {2}.*authz\.rego:\d+/,
+  );
+  assert.match(
+    (await opallama(['status'], { env })).stdout,
+    /^shadow {2}.*\n {2}not loaded\n {2}the change of \S+ was refused/m,
+  );
+
+  sidecar.writeShadow({ 'authz.rego': 'package ollama.authz\n\nallow := false\n' });
+  const loaded = await opallama(['reload', 'shadow'], { env });
+  assert.match(loaded.stdout, /^shadow: revision [0-9a-f]{12} is asked as a shadow, in the place of none\n$/);
+  assert.equal(loaded.code, 0);
+  await whoDecides(sidecar, 'alice');
+  for (const deadline = Date.now() + 5000; Date.now() < deadline && sidecar.shadowEvents.length === 0; )
+    await sleep(10);
+  const status = await opallama(['status'], { env });
+  assert.match(status.stdout, /^ {2}revision [0-9a-f]{12} is asked and decides nothing/m);
+  assert.match(status.stdout, /^ {2}newly_denied +1$/m);
+  assert.equal(status.code, 0);
+  assert.match((await opallama(['rollback', 'shadow'], { env })).stderr, /unknown_policy/);
 });
 
 test('a wrong call ends with code 2 and says what to do', async (t) => {

@@ -1,6 +1,6 @@
 /** Policy from a bundle server: a real server, real sockets, real certificates. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -46,6 +46,29 @@ test('a bundle is got, asked for by its tag, and replaced when there is another 
   await until(async () => (await readyz(sidecar)).includes('was refused'));
   assert.match(await readyz(sidecar), /^policy: revision r2 decides$/m);
   assert.equal(await revisionOf(sidecar), 'r2');
+});
+
+test('a server without tags sends the same again and again, which is nothing new', async (t) => {
+  const { server, start, policyOf } = await makePlace(t);
+  const bundle = await bundleOf(1);
+  let sent = bundle;
+  server.answer = (_request, response) => response.writeHead(200).end(sent);
+  const first = await start();
+  const loads = async () => /reload_total\{result="success"\} (\d+)/.exec(await first.metrics())?.[1];
+  const { mtimeMs } = statSync(policyOf().path ?? '');
+  await until(() => server.requests.length > 4);
+  assert.deepEqual([await loads(), statSync(policyOf().path ?? '').mtimeMs], ['1', mtimeMs]);
+  sent = await bundleOf(2);
+  await until(async () => (await revisionOf(first)) === 'r2');
+  assert.equal(await loads(), '2');
+  await first.close();
+
+  // The same as before, behind a start without the server: it takes the place of the kept one all the same.
+  server.answer = (request) => request.socket.destroy();
+  const second = await start();
+  assert.match(await readyz(second), /kept from an earlier run/);
+  server.answer = (_request, response) => response.writeHead(200).end(sent);
+  await until(async () => /^policy: revision r2 decides$/m.test(await readyz(second)));
 });
 
 test('a server that can wait is asked to, and its news comes at once', async (t) => {
@@ -250,7 +273,7 @@ async function makePlace(
 
 function makeDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-server-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
   return directory;
 }
 

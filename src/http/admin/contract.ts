@@ -103,16 +103,20 @@ export interface StatusDocument {
   readonly upstream: string;
   readonly listeners: Readonly<Record<string, string>>;
   readonly policies: readonly PolicyDocument[];
+  /** Where one is configured. */
+  readonly shadow?: Omit<ShadowDocument, 'disagreements'> | undefined;
 }
 
 export interface ReloadDocument {
   readonly policy: string;
   /** `unchanged`: what decides is what lies there. */
   readonly result: 'loaded' | 'unchanged' | 'refused';
-  /** That decides now. */
+  /** That decides now, or is asked now; `none` where a shadow has none. */
   readonly revision: string;
   /** That decided before. */
   readonly former_revision: string;
+  /** It decides nothing. */
+  readonly shadow?: true;
   readonly rollout?: PolicyDocument['rollout'];
   readonly refused?: RefusedDocument | undefined;
 }
