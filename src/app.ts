@@ -8,10 +8,12 @@ import { createBatch } from './audit/batch.ts';
 import { createRecent } from './audit/recent.ts';
 import { createRecorder, type RecorderOptions, type RecordObserver } from './audit/record.ts';
 import { createTally } from './audit/tally.ts';
+import { readClients } from './config/clients-file.ts';
 import { logPolicy } from './delivery/active-policy.ts';
 import { describeShadow, describeState } from './delivery/describe-state.ts';
 import { startLivePolicy } from './delivery/live-policy.ts';
 import { type LiveShadow, startLiveShadow } from './delivery/live-shadow.ts';
+import { ConfigError } from './errors.ts';
 import { createExplain } from './explain-past.ts';
 import { type AdminAction, createAdminListener } from './http/admin/admin-listener.ts';
 import { createServerClose } from './http/close-server.ts';
@@ -21,7 +23,9 @@ import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
 import { createCertify } from './identity/client-certificate.ts';
+import { createTokenGrant } from './identity/grant-token.ts';
 import { startLiveIdentity } from './identity/live-identity.ts';
+import { FileFaults, type WatchedFile, watchFile } from './identity/watch-file.ts';
 import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
@@ -32,7 +36,7 @@ import { createMetrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
 import { createTrails } from './telemetry/trail.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
-import type { Address, AdminEvent, AskedRequest, Config, ShadowConfig, ShadowEvent } from './types.ts';
+import type { Address, AdminEvent, AskedRequest, Config, ShadowConfig, ShadowEvent, TokenClients } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
 import { watchUpstream } from './upstream/health.ts';
 import { createModelList } from './upstream/model-list.ts';
@@ -193,12 +197,25 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     config.upstream.readiness === 'required'
       ? watchUpstream({ baseUrl: config.upstream.baseUrl, agent, everyMs: config.upstream.checkEvery })
       : undefined;
+  const { tokenEndpoint } = config.identity;
+  const refusedClients = createSparse({
+    most: 10,
+    perMs: 60_000,
+    onLeftOut: (client, left_out) => log.warn({ client, left_out }, 'more token requests with a wrong secret'),
+  });
+  const clients = tokenEndpoint && watchClients(tokenEndpoint.clientsFile);
   const faults = createSocketFaults();
   const via = createVia();
   const pipeline = createPipeline({
     config,
     certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates),
     identify: identity.identify,
+    tokens:
+      tokenEndpoint &&
+      clients &&
+      createTokenGrant(tokenEndpoint, clients.current, (client) => {
+        if (refusedClients.admits(client)) log.warn({ client }, 'a token request named a client with a wrong secret');
+      }),
     policy: policy.deciding,
     shadow,
     upstream,
@@ -324,7 +341,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     auditFailed: metrics.auditFailed,
     tellNow: batch.drain,
     async reload() {
-      await Promise.all([policy.look(), shadow?.look(), certificates.look(), identity.look()]);
+      await Promise.all([policy.look(), shadow?.look(), certificates.look(), identity.look(), clients?.look()]);
     },
     leave(leaving) {
       drain.stay();
@@ -334,6 +351,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       closing = true;
       logLevel.close();
       certificates.close();
+      clients?.close();
       health?.close();
       await closeData(graceMs);
       identity.close();
@@ -343,6 +361,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       await Promise.all([closeOps(graceMs), closeAdmin?.(graceMs)]);
       handshakes.close();
       refusals.close();
+      refusedClients.close();
       batch.drain();
       upstream.close();
       await shadow?.close();
@@ -352,6 +371,26 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       failures.close();
     },
   };
+
+  function watchClients(path: string): WatchedFile<TokenClients> {
+    try {
+      return watchFile<TokenClients>({
+        path,
+        read: readClients,
+        onChanged(faults) {
+          if (faults.length === 0) log.info({ file: path }, 'the clients of the token endpoint were read again');
+          else
+            log.error(
+              { file: path, faults },
+              'the clients of the token endpoint can not be read: the former ones hold',
+            );
+        },
+      });
+    } catch (error) {
+      if (error instanceof FileFaults) throw new ConfigError(error.faults);
+      throw error;
+    }
+  }
 
   function observeShadow(shadowConfig: ShadowConfig): LiveShadow {
     const { name, path, engine, entrypoint, sample } = shadowConfig;

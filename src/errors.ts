@@ -28,6 +28,16 @@ export const errorTable = {
       'The keys that this credential is verified with can not be had at the moment. Try again with the same one.',
   },
 
+  // The token endpoint
+  invalid_client: { status: 401, message: 'No client has this id and this secret.' },
+  invalid_token_request: { status: 400, message: 'This is no token request (RFC 6749, section 4.4.2).' },
+  unsupported_grant_type: { status: 400, message: 'The only grant_type is client_credentials.' },
+  invalid_scope: { status: 400, message: 'The client has not all of these permissions. Ask for some that it has.' },
+  too_many_token_requests: {
+    status: 429,
+    message: 'Too many tokens were asked for. Keep a token until it expires, and wait as Retry-After says.',
+  },
+
   // HTTP that two readers could read in two ways
   malformed_http: { status: 400, message: 'This is not a well-formed HTTP/1.1 request.' },
   request_timeout: { status: 408, message: 'The request did not arrive in time.' },

@@ -28,6 +28,7 @@ export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['rollback', async () => (await import('./cli/rollback.ts')).registerRollback],
   ['rollout', async () => (await import('./cli/rollout.ts')).registerRollout],
   ['log-level', async () => (await import('./cli/log-level.ts')).registerLogLevel],
+  ['client', async () => (await import('./cli/client.ts')).registerClient],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
 

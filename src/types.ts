@@ -33,6 +33,9 @@ export type Operation =
   | 'version'
   | 'root';
 
+/** What a request can be in the record: the token endpoint's never reach a policy. */
+export type AuditOperation = Operation | 'token.issue';
+
 /** What an answer consists of and where it says its counts; the route decides which one it is. */
 export type AnswerKind =
   | 'ollama.generation'
@@ -283,7 +286,7 @@ export interface AuditEvent {
   readonly agent_role?: string | undefined;
   readonly tenant?: string | undefined;
   readonly api: Api;
-  readonly operation?: Operation | undefined;
+  readonly operation?: AuditOperation | undefined;
   readonly method: string;
   readonly path?: string | undefined;
   readonly model?: string | undefined;
@@ -458,6 +461,39 @@ export interface OllamaKeyConfig {
   readonly tenant: string | undefined;
   /** Allowed difference between the time of a signature and now, either way, ms. */
   readonly clockToleranceMs: number;
+}
+
+/** A client of the token endpoint. */
+export interface TokenClient {
+  readonly id: string;
+  readonly roles: readonly string[];
+  readonly agentRole: string | undefined;
+  readonly permissions: readonly string[];
+  readonly tenant: string | undefined;
+}
+
+/** By id; of each secret its SHA-256. */
+export type TokenClients = ReadonlyMap<string, { readonly client: TokenClient; readonly secrets: readonly Buffer[] }>;
+
+/** The token endpoint (RFC 6749 section 4.4): whom it gives tokens, and what it signs them with. */
+export interface TokenEndpointConfig {
+  /** Absolute. */
+  readonly clientsFile: string;
+  readonly algorithm: JwtConfig['algorithm'];
+  /** Secret or private. */
+  readonly signingKey: KeyObject;
+  /** What `signingKey` signs is verified with it. */
+  readonly verifyingKey: KeyObject;
+  /** Where the key came from, for `--print-config`. */
+  readonly source: { readonly member: 'secret_env' | 'secret_file' | 'private_key_file'; readonly value: string };
+  readonly kid: string;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly expiresS: number;
+  /** Tokens for one client in a minute. */
+  readonly perClient: number;
+  /** Requests from one address in a minute. */
+  readonly perSource: number;
 }
 
 /** A certificate that callers present, and whose it is. */
@@ -654,6 +690,8 @@ export interface Config {
     readonly removedKeyGrace: number;
     readonly ollamaKeys: readonly OllamaKeyConfig[];
     readonly clientCertificates: readonly ClientCertificateConfig[];
+    /** Absent: there is no token endpoint. */
+    readonly tokenEndpoint?: TokenEndpointConfig | undefined;
     readonly anonymous: { readonly roles: readonly string[] } | undefined;
     /** Treat a credential that is there and wrong as anonymous, for SDKs that must send some key. */
     readonly acceptUnknownCredentials: boolean;

@@ -6,11 +6,11 @@ import { type ErrorCode, errorTable } from '../errors.ts';
 import type {
   Api,
   AuditEvent,
+  AuditOperation,
   DecidingPolicy,
   Decision,
   DecisionEvent,
   Measures,
-  Operation,
   Outcome,
   PolicyInput,
   Principal,
@@ -46,7 +46,7 @@ export interface RequestRecord {
   /** @param id of the known certificate that the connection was opened with */
   certified(id: string): void;
   identified(principal: Principal): void;
-  routed(route: { readonly api: Api; readonly operation: Operation; readonly path: string }): void;
+  routed(route: { readonly api: Api; readonly operation: AuditOperation; readonly path: string }): void;
   /** The caller's body is here; the wait for it ends. */
   received(): void;
   asked(input: PolicyInput): void;
@@ -93,7 +93,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     let waitedMs = 0;
     let certificate: string | undefined;
     let principal: Principal | undefined;
-    let route: { readonly api: Api; readonly operation: Operation; readonly path: string } | undefined;
+    let route: { readonly api: Api; readonly operation: AuditOperation; readonly path: string } | undefined;
     let input: PolicyInput | undefined;
     let decision: Decision | undefined;
     let reasons: RecordedReasons = noReasons;

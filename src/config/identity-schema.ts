@@ -5,6 +5,7 @@ import { clientCertificates } from './client-certificate-schema.ts';
 import { duration, name } from './fields.ts';
 import { issuers } from './issuers-schema.ts';
 import { parseSshKey } from './ssh-key.ts';
+import { tokenEndpoint } from './token-endpoint-schema.ts';
 import { UnitError } from './units.ts';
 
 /** Algorithms of RFC 7518 section 3.1 that prove a caller; `none` is none. */
@@ -117,6 +118,7 @@ export const identity = z
       .describe('How long tokens of a key count after it was removed, at most 1h.'),
     ollama_keys: ollamaKeys.describe("Keys of Ollama's own command line, which signs with OLLAMA_AUTH=1."),
     client_certificates: clientCertificates.describe('Certificates of callers, where listen.tls asks for them.'),
+    token_endpoint: tokenEndpoint.optional().describe('POST /auth/token, for clients with an id and a secret.'),
     anonymous: z
       .strictObject({ roles: z.array(name()).min(1) })
       .optional()
@@ -145,6 +147,7 @@ export const identity = z
     removedKeyGrace: value.removed_key_grace,
     ollamaKeys: value.ollama_keys,
     clientCertificates: value.client_certificates,
+    tokenEndpoint: value.token_endpoint,
     anonymous: value.anonymous,
     acceptUnknownCredentials: value.accept_unknown_credentials,
     rolePrecedence: value.role_precedence,

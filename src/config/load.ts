@@ -12,6 +12,7 @@ import { listPolicies, type PolicySources, readShadow } from './policies.ts';
 import { configSchema } from './schema.ts';
 import { type ConfigSources, type MergedSources, mergeSources } from './sources.ts';
 import { type LoadedTls, listenTlsFiles, loadTls, type TlsMembers, upstreamTlsFiles } from './tls.ts';
+import { loadSigningKey, toTokenEndpoint } from './token-endpoint.ts';
 import { parseBaseUrl, UnitError } from './units.ts';
 
 export type { ConfigSources, Flag } from './sources.ts';
@@ -110,15 +111,9 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const names = policies?.map(({ name }) => name) ?? [];
   const shadow = policy && readShadow(policy, names, forPolicies);
   const keys = loadKeys(sources, merged, report);
-  const { env, cwd, readFile } = sources;
-  const tokens = loadAdminTokens({
-    env,
-    cwd,
-    readFile,
-    tree: layers.tree,
-    directory: (path) => directoryOf(sources, merged, path),
-    report,
-  });
+  const inFile = policySources(sources, merged, report);
+  const tokens = loadAdminTokens(inFile);
+  const signingKey = loadSigningKey(inFile);
   const issuerTls = identity?.issuers.map(({ tls }, index) => {
     const loaded = loadTlsOf(['identity', 'issuers', index, 'tls'], upstreamTlsFiles);
     return tls && loaded && { ...tls, ...loaded };
@@ -129,7 +124,8 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     identity !== undefined &&
     identity.jwt.length + identity.issuers.length + identity.ollamaKeys.length === 0 &&
     !identity.clientCertificates.some(({ roles }) => roles.length > 0) &&
-    identity.anonymous === undefined
+    identity.anonymous === undefined &&
+    identity.tokenEndpoint === undefined
   ) {
     report(
       ['identity'],
@@ -171,6 +167,8 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     return key === undefined ? [] : [toJwtConfig(entry, key)];
   });
   reportTwins(jwt, report);
+  const { tokenEndpoint: section, ...callers } = identity;
+  const tokenEndpoint = section && signingKey && toTokenEndpoint(section, signingKey, inFile);
   return {
     listen: { ...listen, tls: listen.tls && listenTls && { ...listen.tls, ...listenTls } },
     upstream: {
@@ -183,9 +181,10 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     policies,
     ...(shadow && { shadow }),
     identity: {
-      ...identity,
+      ...callers,
       jwt,
       issuers: identity.issuers.map((issuer, index) => ({ ...issuer, tls: issuerTls?.[index] })),
+      ...(tokenEndpoint && { tokenEndpoint }),
     },
     timeouts,
     limits,

@@ -12,6 +12,7 @@ import type {
   PolicyConfig,
   ShadowConfig,
   SignatureConfig,
+  TokenEndpointConfig,
   UpstreamTls,
 } from '../types.ts';
 
@@ -44,6 +45,7 @@ export function printConfig(config: Config): string {
       removed_key_grace: printDuration(identity.removedKeyGrace),
       ollama_keys: identity.ollamaKeys.map(printOllamaKey),
       client_certificates: identity.clientCertificates.map(printClientCertificate),
+      ...(identity.tokenEndpoint && { token_endpoint: printTokenEndpoint(identity.tokenEndpoint) }),
       ...(identity.anonymous === undefined ? {} : { anonymous: { roles: identity.anonymous.roles } }),
       accept_unknown_credentials: identity.acceptUnknownCredentials,
       role_precedence: identity.rolePrecedence,
@@ -200,6 +202,20 @@ function printIssuer(entry: IssuerConfig): Record<string, unknown> {
     refresh_min: printDuration(entry.refreshMin),
     refresh_max: printDuration(entry.refreshMax),
     stale: printDuration(entry.stale),
+  };
+}
+
+function printTokenEndpoint(section: TokenEndpointConfig): Record<string, unknown> {
+  return {
+    algorithm: section.algorithm,
+    [section.source.member]: section.source.value,
+    clients_file: section.clientsFile,
+    kid: quoted(section.kid),
+    issuer: quoted(section.issuer),
+    audience: quoted(section.audience),
+    expires: printDuration(section.expiresS * 1_000),
+    requests_per_client: section.perClient,
+    requests_per_source: section.perSource,
   };
 }
 

@@ -54,7 +54,8 @@ function texts(decision: Decision): string {
   return decision.reasons.map(({ code, message }) => (message === code ? code : `${message} (${code})`)).join('; ');
 }
 
-function answerJson(status: number, json: string, headers: Readonly<Record<string, string>>): Answer {
+/** An answer of JSON that stands there already. */
+export function answerJson(status: number, json: string, headers: Readonly<Record<string, string>>): Answer {
   return {
     status,
     headers: { 'content-type': 'application/json; charset=utf-8', ...headers },

@@ -9,6 +9,7 @@ import { type Exit, type Recorder, recordReasons } from '../audit/record.ts';
 import type { Shadow } from '../decision/shadow.ts';
 import { RequestError } from '../errors.ts';
 import type { Certify } from '../identity/client-certificate.ts';
+import type { TokenGrant } from '../identity/grant-token.ts';
 import type { Identify } from '../identity/identify.ts';
 import { readAsked, readPathModel } from '../input/ask/read.ts';
 import { type BodyBudget, readBody } from '../input/body.ts';
@@ -38,12 +39,15 @@ import { createExit } from './exit.ts';
 import { linger } from './linger.ts';
 import { type JudgedBody, prepareBody } from './prepare-body.ts';
 import type { SocketFaults } from './socket-faults.ts';
+import { answerToken, answerTokenError, isTokenPath, receiveTokenRequest, tokenRoute } from './token-endpoint.ts';
 
 export interface PipelineParts {
   readonly config: Config;
   /** Where the data listener asks for certificates. */
   readonly certify?: Certify | undefined;
   readonly identify: Identify;
+  /** Where there is a token endpoint. */
+  readonly tokens?: TokenGrant | undefined;
   /** What decides now, for this caller. */
   readonly policy: (principal: Principal, clientIp: string) => DecidingPolicy;
   /** Asked beside it, once a request is decided. */
@@ -94,6 +98,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const drainState = parts.drainState();
     // Whoever keeps the connection would go on sending here.
     if (drainState !== 'serving') ids['connection'] = 'close';
+    // How an error is answered.
+    let answerRefusal = (error: RequestError) => answerError(api, error, error.headers);
     let exit: Exit | (() => Exit);
     try {
       exit = await walk();
@@ -125,6 +131,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         answerPreflight(request, response, ids);
         return { outcome: 'complete', status: 204 };
       }
+      if (parts.tokens !== undefined && isTokenPath(target.path)) return await grantToken(parts.tokens, target);
       const certified = parts.certify?.(request.socket);
       if (certified !== undefined) record.certified(certified.principal.id);
       const call = { method, path: target.path, query: target.query };
@@ -196,6 +203,23 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       } finally {
         body?.release();
       }
+    }
+
+    /** Ends here: nothing of it is for a policy or for Ollama. */
+    async function grantToken(grant: TokenGrant, { query }: Target): Promise<Exit> {
+      answerRefusal = answerTokenError;
+      record.routed(tokenRoute);
+      const granted = await receiveTokenRequest(grant, {
+        request,
+        query,
+        budget: parts.bodies,
+        timeoutMs: config.timeouts.body,
+        ask: waitsToBeAsked() ? () => response.writeContinue() : undefined,
+        received: record.received,
+      });
+      record.identified(granted.principal);
+      sendAnswer(response, answerToken(granted), ids);
+      return { outcome: 'complete', status: 200 };
     }
 
     async function receive(route: Route): Promise<{ bytes: Buffer; release(): void } | undefined> {
@@ -336,7 +360,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       const error = nameFailure(thrown);
       if (!request.complete) linger(request);
       if (parts.faults.isOver(request.socket)) ids['connection'] = 'close';
-      sendAnswer(response, answerError(api, error, error.headers), ids);
+      sendAnswer(response, answerRefusal(error), ids);
       const outcome = error.code === 'client_closed_request' ? 'aborted' : error.status >= 500 ? 'error' : 'denied';
       return { outcome, status: error.status, error: error.code };
     }

@@ -3,7 +3,7 @@
  * wrong never becomes an anonymous caller, unless the configuration says so.
  */
 import { RequestError } from '../errors.ts';
-import type { Config, Principal } from '../types.ts';
+import type { Config, JwtConfig, Principal, TokenEndpointConfig } from '../types.ts';
 import { challenge } from './challenge.ts';
 import type { Certified } from './client-certificate.ts';
 import { createConfiguredVerifier } from './configured-key.ts';
@@ -42,7 +42,8 @@ export type Identify = (
 
 /** @param issuers whose keys are not in the configuration */
 export function createIdentify(config: Config['identity'], issuers: readonly Verifier[] = []): Identify {
-  const verifiers = [...config.jwt.map(createConfiguredVerifier), ...issuers];
+  const jwtKeys = config.tokenEndpoint === undefined ? config.jwt : [...config.jwt, ownTokens(config.tokenEndpoint)];
+  const verifiers = [...jwtKeys.map(createConfiguredVerifier), ...issuers];
   // A new kind of credential is one more element here.
   const authenticators: readonly Authenticator[] = [
     ...(verifiers.length > 0 ? [createJwtAuthenticator(verifiers)] : []),
@@ -90,6 +91,11 @@ export function createIdentify(config: Config['identity'], issuers: readonly Ver
     if (config.acceptUnknownCredentials && asIfNone !== undefined) return asIfNone;
     throw new RequestError('invalid_credentials', message, challenge(description));
   }
+}
+
+/** Tokens of the token endpoint are tokens like any other. */
+function ownTokens({ algorithm, verifyingKey: key, kid, issuer, audience }: TokenEndpointConfig): JwtConfig {
+  return { algorithm, key, kid, issuer, audience, claims: {}, clockToleranceS: 0 };
 }
 
 /** Two proofs of who calls must name the same caller. */

@@ -34,7 +34,8 @@ export async function startLiveIdentity(
   await look();
   const hasOthers =
     config.jwt.length + config.ollamaKeys.length + config.clientCertificates.length > 0 ||
-    config.anonymous !== undefined;
+    config.anonymous !== undefined ||
+    config.tokenEndpoint !== undefined;
 
   return {
     identify: createIdentify(

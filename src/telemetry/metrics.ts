@@ -7,7 +7,7 @@
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-import type { AuditEvent, Measures, Operation, ShadowResult } from '../types.ts';
+import type { AuditEvent, AuditOperation, Measures, ShadowResult } from '../types.ts';
 import { bucketOf, createExemplars, type Exemplar, type Labels } from './exemplars.ts';
 import { openMetricsType, renderOpenMetrics, wantsOpenMetrics } from './open-metrics.ts';
 import { registerProcessMetrics } from './process-metrics.ts';
@@ -61,7 +61,10 @@ const other = 'other';
 const mostRevisions = 20;
 
 /** OpenTelemetry's names of operations; those without one keep ours. */
-const genAiOperations: Readonly<Partial<Record<Operation, string>>> = { chat: 'chat', generate: 'text_completion' };
+const genAiOperations: Readonly<Partial<Record<AuditOperation, string>>> = {
+  chat: 'chat',
+  generate: 'text_completion',
+};
 
 const tokenBuckets = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864];
 const durationBuckets = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];

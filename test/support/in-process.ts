@@ -70,6 +70,7 @@ export interface TestSidecarOptions {
   readonly removedKeyGrace?: number;
   readonly ollamaKeys?: Config['identity']['ollamaKeys'];
   readonly clientCertificates?: Config['identity']['clientCertificates'];
+  readonly tokenEndpoint?: Config['identity']['tokenEndpoint'];
   readonly anonymousRoles?: readonly string[];
   readonly timeouts?: Partial<Config['timeouts']>;
   readonly limits?: Partial<Config['limits']>;
@@ -128,6 +129,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       removedKeyGrace: options.removedKeyGrace ?? 0,
       ollamaKeys: options.ollamaKeys ?? [],
       clientCertificates: options.clientCertificates ?? [],
+      tokenEndpoint: options.tokenEndpoint,
       anonymous: options.anonymousRoles && { roles: options.anonymousRoles },
       acceptUnknownCredentials: false,
       rolePrecedence: [],
