@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 
 import { readOfflineConfig } from '../src/cli/question.ts';
+import { denied } from '../src/decision/narrow.ts';
 import { rehearse } from '../src/rehearsal.ts';
 import type { Decision, PolicyInput, Principal } from '../src/types.ts';
 
@@ -41,17 +42,9 @@ const times = ['2026-03-02T12:00:00Z', '2026-03-01T23:30:00Z'] as const;
 
 /** Decides nothing: every request is to get as far as its input. */
 const undecided: Decision = {
+  ...denied('policy_undefined'),
   decisionId: '',
-  allowed: true,
-  result: 'allow',
-  reasons: [],
-  httpStatus: 200,
-  body: undefined,
-  headers: {},
-  requestHeadersToRemove: [],
-  responseHeadersToAdd: {},
-  dynamicMetadata: undefined,
-  obligations: {},
+  result: 'error',
   engine: '',
   revision: '',
   durationNs: 0,

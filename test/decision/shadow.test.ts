@@ -5,27 +5,13 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { createShadow, type Decided } from '../../src/decision/shadow.ts';
 import { RequestError } from '../../src/errors.ts';
-import type { DecidingPolicy, Decision, InputNeeds, ShadowEvent, ShadowResult } from '../../src/types.ts';
+import type { DecidingPolicy, InputNeeds, ShadowEvent, ShadowResult } from '../../src/types.ts';
+import { decisionOf } from '../audit/recording.ts';
 import { policyInput } from './input.ts';
 
 const chatInput = policyInput();
 
-const decision: Decision = {
-  decisionId: 'd',
-  allowed: true,
-  result: 'allow',
-  reasons: [],
-  httpStatus: 200,
-  body: undefined,
-  headers: {},
-  requestHeadersToRemove: [],
-  responseHeadersToAdd: {},
-  dynamicMetadata: undefined,
-  obligations: {},
-  engine: 'wasm',
-  revision: 'one',
-  durationNs: 1,
-};
+const decision = decisionOf();
 const reads = (...members: readonly string[]): InputNeeds => ({ all: false, members: new Set(members) });
 const policyThat = (decide: DecidingPolicy['decide'], needs = reads('model')): DecidingPolicy => ({
   reads: needs,

@@ -3,11 +3,9 @@
  * test:reload`: 100 times).
  */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
+import { startAnsweringUpstream } from '../support/answering-upstream.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
 
 const reloads = Number(process.env['RELOADS'] ?? 10);
@@ -102,20 +100,9 @@ async function startSidecar(
   policy: Readonly<Record<string, string>> | undefined,
   allOf?: Readonly<Record<string, Readonly<Record<string, string>>>>,
 ): Promise<TestSidecar> {
-  const answer = '{"done":true,"prompt_eval_count":1,"eval_count":1}';
-  const upstream = createServer((request, response) => {
-    request.resume();
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length }).end(answer);
-  }).listen(0, '127.0.0.1');
-  t.after(() => {
-    upstream.close();
-    upstream.closeAllConnections();
-  });
-  await once(upstream, 'listening');
-  const address = upstream.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const upstream = await startAnsweringUpstream(t);
   const sidecar = await startTestSidecar({
-    upstream: `http://127.0.0.1:${address.port}`,
+    upstream,
     ...(policy && { policy }),
     ...(allOf && { allOf }),
   });

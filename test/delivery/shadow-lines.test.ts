@@ -1,14 +1,13 @@
 /** The lines of a shadow as a log collector gets them from the real command, and what reads them. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { opallama, root } from '../cli/command.ts';
 import { noModule } from '../policy/toolchain-fixture.ts';
+import { startAnsweringUpstream } from '../support/answering-upstream.ts';
 import { run } from '../support/running.ts';
 
 test('a disagreement is a line beside the audit event, which replay passes over and eval takes', {
@@ -16,18 +15,7 @@ test('a disagreement is a line beside the audit event, which replay passes over 
 }, async (t) => {
   const home = mkdtempSync(join(tmpdir(), 'opallama-shadow-'));
   t.after(() => rmSync(home, { recursive: true }));
-  const answer = '{"done":true,"prompt_eval_count":1,"eval_count":1}';
-  const upstream = createServer((request, response) => {
-    request.resume();
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length }).end(answer);
-  }).listen(0, '127.0.0.1');
-  t.after(() => {
-    upstream.close();
-    upstream.closeAllConnections();
-  });
-  await once(upstream, 'listening');
-  const address = upstream.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const upstream = await startAnsweringUpstream(t);
   for (const [name, model] of [
     ['now', 'tiny'],
     ['next', 'big'],
@@ -38,7 +26,7 @@ test('a disagreement is a line beside the audit event, which replay passes over 
   }
   const config = {
     listen: { data: '127.0.0.1:0', ops: '127.0.0.1:0' },
-    upstream: { base_url: `http://127.0.0.1:${address.port}` },
+    upstream: { base_url: upstream },
     policy: { path: 'now', shadow: { path: 'next', name: 'candidate' } },
     identity: { anonymous: { roles: ['guest'] } },
   };

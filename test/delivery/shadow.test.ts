@@ -1,8 +1,6 @@
 /** A shadow beside the policy that decides: a real sidecar, a real compiler, threads where the shadow has its own. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -10,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { packBundle } from '../../src/policy/write-bundle.ts';
 import type { BundleConfig, ShadowConfig } from '../../src/types.ts';
+import { startAnsweringUpstream } from '../support/answering-upstream.ts';
 import { startBundleServer } from '../support/bundle-server.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
 
@@ -157,20 +156,9 @@ async function start(
   config: Partial<ShadowConfig> = {},
   until = /shadow: revision/,
 ): Promise<TestSidecar> {
-  const answer = '{"done":true,"prompt_eval_count":1,"eval_count":1}';
-  const upstream = createServer((request, response) => {
-    request.resume();
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length }).end(answer);
-  }).listen(0, '127.0.0.1');
-  t.after(() => {
-    upstream.close();
-    upstream.closeAllConnections();
-  });
-  await once(upstream, 'listening');
-  const address = upstream.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const upstream = await startAnsweringUpstream(t);
   const sidecar = await startTestSidecar({
-    upstream: `http://127.0.0.1:${address.port}`,
+    upstream,
     policy: deciding,
     shadow: { files, config },
     adminTokens: { oncall: adminToken },

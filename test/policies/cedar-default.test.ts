@@ -1,7 +1,5 @@
 /** The default policy in Cedar against the one in Rego: the same decision with the same codes, whoever asks for whatever. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createCedarEngine } from '../../src/decision/engines/cedar.ts';
@@ -17,6 +15,7 @@ import { createToolchain } from '../../src/policy/toolchain/toolchain.ts';
 import type { LoadedPolicy, PolicyInput } from '../../src/types.ts';
 import { policyInput } from '../decision/input.ts';
 import { noModule } from '../policy/toolchain-fixture.ts';
+import { startAnsweringUpstream } from '../support/answering-upstream.ts';
 import { startTestSidecar } from '../support/in-process.ts';
 
 const root = fileURLToPath(new URL('../../policies/', import.meta.url));
@@ -157,16 +156,9 @@ test('the shipped schema has every member of the context whose form is known', a
 });
 
 test('the sidecar answers and records by the Cedar policy as by any other', async (t) => {
-  const upstream = createServer((request, response) => {
-    request.resume();
-    response.setHeader('content-type', 'application/json').end('{"done":true}');
-  }).listen(0, '127.0.0.1');
-  await once(upstream, 'listening');
-  t.after(() => upstream.close());
-  const address = upstream.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
+  const upstream = await startAnsweringUpstream(t);
   const sidecar = await startTestSidecar({
-    upstream: `http://127.0.0.1:${address.port}`,
+    upstream,
     policyConfig: { engine: 'cedar', path: `${root}cedar` },
   });
   t.after(() => sidecar.close());

@@ -1,13 +1,10 @@
 /** Policies that tell which one they are, in a sidecar whose upstream answers everything. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import type { TestContext } from 'node:test';
 
 import { adminToken, callAdmin } from './admin.ts';
+import { startAnsweringUpstream } from './answering-upstream.ts';
 import { startTestSidecar, type TestSidecar, type TestSidecarOptions } from './in-process.ts';
-
-const answer = '{"done":true,"prompt_eval_count":1,"eval_count":1}';
 
 /** @param number stands in the event of each request that it decides */
 export function numberedPolicy(number: number): Record<string, string> {
@@ -17,19 +14,9 @@ export function numberedPolicy(number: number): Record<string, string> {
 }
 
 export async function startChanging(t: TestContext, options: Partial<TestSidecarOptions> = {}): Promise<TestSidecar> {
-  const upstream = createServer((request, response) => {
-    request.resume();
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length }).end(answer);
-  }).listen(0, '127.0.0.1');
-  t.after(() => {
-    upstream.close();
-    upstream.closeAllConnections();
-  });
-  await once(upstream, 'listening');
-  const address = upstream.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const upstream = await startAnsweringUpstream(t);
   const sidecar = await startTestSidecar({
-    upstream: `http://127.0.0.1:${address.port}`,
+    upstream,
     ...(options.allOf === undefined && { policy: numberedPolicy(0) }),
     adminTokens: { oncall: adminToken },
     ...options,

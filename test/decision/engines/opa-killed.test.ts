@@ -3,15 +3,14 @@
  * is allowed that OPA did not allow, nothing waits past its deadline, and decisions go on within 2 s of OPA's return.
  */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { Agent, createServer, request } from 'node:http';
+import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
+import { startAnsweringUpstream } from '../../support/answering-upstream.ts';
 import { startTestSidecar } from '../../support/in-process.ts';
 import { buildLimitMs, buildOpaCli, noGo } from '../../support/opa-cli.ts';
 import { freePort, type OpaServer, opaConfig, startOpaServer } from '../../support/opa-server.ts';
@@ -44,20 +43,12 @@ test('an OPA that is killed and comes back', { skip: noGo, timeout: 60_000 }, as
   const servers: OpaServer[] = [await start()];
   t.after(() => Promise.all(servers.map((server) => server.kill())));
 
-  // A stand-in for Ollama.
-  const upstream = createServer((incoming, response) => {
-    incoming.resume();
-    response.setHeader('content-type', 'application/json').end('{"done":true}');
-  }).listen(0, '127.0.0.1');
-  await once(upstream, 'listening');
-  t.after(() => upstream.close());
-  const address = upstream.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
+  const upstream = await startAnsweringUpstream(t);
 
   const decisionsMs = new Map<string, number>();
   const sidecar = await startTestSidecar({
     observe: ({ decision_id: id }, { decisionS }) => void decisionsMs.set(String(id), (decisionS ?? 0) * 1000),
-    upstream: `http://127.0.0.1:${address.port}`,
+    upstream,
     entrypoint: 'suite',
     limits: { inFlight: 1000 },
     policyConfig: {
