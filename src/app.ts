@@ -32,7 +32,7 @@ import { withoutContent } from './input/without-content.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createLogLevel } from './telemetry/log-level.ts';
-import { createMetrics } from './telemetry/metrics.ts';
+import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
 import { createTrails } from './telemetry/trail.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
@@ -54,6 +54,8 @@ export interface AppOptions {
   readonly onAdmin?: (event: AdminEvent) => void;
   /** Told of each request before it is handed to the upstream; as `AuditSink.admit`. */
   readonly admit?: RecorderOptions['admit'];
+  /** Whether the audit file can't be written at the moment. */
+  readonly isAuditFailing?: () => boolean;
   /** Why requests can't be recorded at the moment, in words; empty where they can. */
   readonly recordNotReady?: () => readonly string[];
   /** PATH, where an `opa` is looked for if the tool chain's module was not built. */
@@ -68,8 +70,10 @@ export interface App {
   readonly ops: Address;
   /** Undefined where no token is configured. */
   readonly admin: Address | undefined;
-  /** An audit event could not be written. */
-  auditFailed(): void;
+  /** Audit events could not be written; by the name of the sink. */
+  readonly auditFailed: Metrics['auditFailed'];
+  /** A request went on although the audit file could not take its line. */
+  readonly auditUnrecorded: Metrics['auditUnrecorded'];
   /** Tells of the requests that have ended and were not told of yet. */
   tellNow(): void;
   /** Looks now whether policies or the files of certificates have changed. Never rejects. */
@@ -101,6 +105,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       }),
     policyOrigin: () => (policy.active().members.some(({ origin }) => origin === 'kept') ? 'kept' : 'configured'),
     inFlight: () => pipeline.inFlight(),
+    isAuditFailing: options.isAuditFailing ?? (() => false),
     certificateExpiries: () => certificates.expiries(),
   });
   // A remote engine that is away fails every request. Metrics and the audit log have each of them.
@@ -166,7 +171,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     delayMs: 20,
     most: 1000,
     onError(error) {
-      metrics.auditFailed();
+      metrics.auditFailed('record');
       log.error({ err: error }, 'an audit event could not be made');
     },
   });
@@ -339,6 +344,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     ops,
     admin,
     auditFailed: metrics.auditFailed,
+    auditUnrecorded: metrics.auditUnrecorded,
     tellNow: batch.drain,
     async reload() {
       await Promise.all([policy.look(), shadow?.look(), certificates.look(), identity.look(), clients?.look()]);

@@ -21,8 +21,13 @@ const standardOutput = 1;
 const mostBuffered = 64 * 1024 * 1024;
 const closeMs = 2000;
 
+export interface StdoutSink extends AuditSink {
+  /** @param line of JSON, with its end */
+  writeLine(line: string): void;
+}
+
 /** @param onFailure told of each event that could not be written, so that it can be counted */
-export function createStdoutSink(onFailure: (error: unknown) => void): AuditSink {
+export function createStdoutSink(onFailure: (error: unknown) => void): StdoutSink {
   const output = openStandardOutput(onFailure);
   let gathered = '';
 
@@ -42,6 +47,7 @@ export function createStdoutSink(onFailure: (error: unknown) => void): AuditSink
   return {
     name: 'stdout',
     write: (recorded) => gather(toLine(recorded)),
+    writeLine: gather,
     async close() {
       flush();
       const late = new Promise<void>((resolve) => setTimeout(resolve, closeMs).unref());

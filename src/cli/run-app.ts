@@ -1,9 +1,8 @@
 /** Runs the sidecar until it is told to stop. Shared by `serve` and `quickstart`. */
 import { type App, startApp } from '../app.ts';
-import { createSinks } from '../audit/sink.ts';
-import { createStdoutSink } from '../audit/stdout-sink.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import type { Config } from '../types.ts';
+import { openSinks } from './open-sinks.ts';
 
 export interface RunOptions {
   readonly searchPath: string | undefined;
@@ -24,24 +23,25 @@ const lastBytesMs = 1000;
 export async function runApp(config: Config, options: RunOptions): Promise<Running> {
   const log = createLogger(config.log.level);
   let app: App | undefined;
-  const failed = (sink: string, error: unknown): void => {
-    app?.auditFailed();
-    log.error({ err: error, sink }, 'an audit event could not be written');
-  };
-  const sinks = createSinks(
-    [...(config.audit.stdout ? [createStdoutSink((error) => failed('stdout', error))] : [])],
-    failed,
-  );
-  app = await startApp(config, {
+  const sinks = await openSinks(config.audit, log, () => app);
+  const start = (): Promise<App> =>
+    startApp(config, {
     log,
     observers: [sinks.observe],
     onShadow: sinks.observeShadow,
     onAdmin: sinks.observeAdmin,
     admit: sinks.admit,
     recordNotReady: sinks.notReady,
+    isAuditFailing: sinks.isFailing,
     searchPath: options.searchPath,
     ...(options.extraHeaders && { extraHeaders: options.extraHeaders }),
   });
+  try {
+    app = await start();
+  } catch (error) {
+    await sinks.close();
+    throw error;
+  }
   const running = { app, log };
 
   let stopping = false;

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 import type { Config, JwtConfig } from '../types.ts';
 import { loadAdminTokens } from './admin.ts';
+import { loadAudit } from './audit.ts';
 import { describeIssue, describeUnknown, type Fault, formatFaults, type Path, type Place } from './faults.ts';
 import { type JwtMembers, jwtKeySchema } from './identity-schema.ts';
 import { isSameKey, loadKey } from './keys.ts';
@@ -118,6 +119,8 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     const loaded = loadTlsOf(['identity', 'issuers', index, 'tls'], upstreamTlsFiles);
     return tls && loaded && { ...tls, ...loaded };
   });
+  const record =
+    audit && loadAudit(audit, { env, cwd, readFile, directory: (path) => directoryOf(sources, merged, path), report });
   const listenTls = loadTlsOf(['listen', 'tls'], listenTlsFiles);
   const upstreamTls = loadTlsOf(['upstream', 'tls'], upstreamTlsFiles);
   if (
@@ -161,7 +164,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   }
 
   if (!(listen && base && upstream && cors && prefixes && policies && identity && timeouts && limits)) return undefined;
-  if (!(audit && admin && shutdown && log)) return undefined;
+  if (!(record && admin && shutdown && log)) return undefined;
   const jwt = identity.jwt.flatMap((entry, index) => {
     const key = keys[index];
     return key === undefined ? [] : [toJwtConfig(entry, key)];
@@ -188,7 +191,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     },
     timeouts,
     limits,
-    audit,
+    audit: record,
     admin: { ...admin, tokens },
     shutdown,
     log,

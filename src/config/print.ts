@@ -1,4 +1,6 @@
 import { Document, isMap, Scalar } from 'yaml';
+import { printAuditFile } from './print-audit.ts';
+import { printDuration, printSize } from './print-units.ts';
 import type {
   AdminToken,
   BundleConfig,
@@ -65,7 +67,7 @@ export function printConfig(config: Config): string {
       headers: printSize(limits.headers),
       in_flight: limits.inFlight,
     },
-    audit: { stdout: config.audit.stdout },
+    audit: { stdout: config.audit.stdout, ...(config.audit.file && printAuditFile(config.audit.file)) },
     admin: { tokens: config.admin.tokens.map(printAdminToken), keep_decisions: config.admin.keepDecisions },
     shutdown: { delay: printDuration(config.shutdown.delay), grace: printDuration(config.shutdown.grace) },
     log: { level: config.log.level },
@@ -257,13 +259,4 @@ function describeKey({ key }: JwtConfig): string {
 
 function printAddress({ host, port }: Config['listen']['data']): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
-function printDuration(ms: number): string {
-  return ms % 1_000 === 0 ? `${ms / 1_000}s` : `${ms}ms`;
-}
-
-function printSize(bytes: number): string {
-  if (bytes % 1_048_576 === 0) return `${bytes / 1_048_576}MiB`;
-  return bytes % 1_024 === 0 ? `${bytes / 1_024}KiB` : `${bytes}B`;
 }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { admin } from './admin-schema.ts';
+import { audit } from './audit-schema.ts';
 import { address, duration, parsed, size } from './fields.ts';
 import { identity } from './identity-schema.ts';
 import { isLoopback } from './ollama-host.ts';
@@ -119,10 +120,6 @@ const limits = z
     headers: value.headers,
     inFlight: value.in_flight,
   }));
-
-const audit = z
-  .strictObject({ stdout: z.boolean().default(true).describe('One line a request on standard output.') })
-  .prefault({});
 
 const shutdown = z
   .strictObject({

@@ -129,7 +129,7 @@ function readConfigFile({ file, cwd, readFile }: ConfigSources): MergedSources {
 }
 
 /** The members that name a variable with a secret. */
-const secretMembers: ReadonlySet<string> = new Set(['secret_env', 'token_env']);
+const secretMembers: ReadonlySet<string> = new Set(['secret_env', 'token_env', 'key_env']);
 
 /** The variables that hold secrets: whatever stands in them is not configuration. */
 function secretNames(tree: unknown): ReadonlySet<string> {

@@ -24,6 +24,8 @@ export interface MetricsOptions {
   readonly rollouts?: () => Iterable<Rollout>;
   /** Requests that have not ended. */
   readonly inFlight: () => number;
+  /** Whether the audit file can't be written; never by default. */
+  readonly isAuditFailing?: () => boolean;
   /** When the own certificate of each secured connection expires, Unix time in ms; none by default. */
   readonly certificateExpiries?: () => Iterable<readonly [connection: string, expiresMs: number]>;
 }
@@ -43,7 +45,10 @@ export interface Metrics {
    */
   expose(accept: string | undefined): Promise<{ readonly type: string; readonly text: string }>;
   observe(event: AuditEvent, measures: Measures): void;
-  auditFailed(): void;
+  /** @param sink of a fixed set @param events that it did not keep */
+  auditFailed(sink: string, events?: number): void;
+  /** A request went on although the audit file could not take its line. */
+  auditUnrecorded(): void;
   policyReloaded(result: 'success' | 'failure'): void;
   /** @param shadow its name in the configuration */
   shadowDecided(shadow: string, result: ShadowResult): void;
@@ -121,8 +126,22 @@ export function createMetrics(options: MetricsOptions): Metrics {
   });
   const auditFailures = new Counter({
     name: 'opallama_audit_failures_total',
-    help: 'Audit events that could not be written.',
+    help: 'Audit events and signed heads that were not written, by what should have kept them.',
+    labelNames: ['sink'],
     registers,
+  });
+  const auditUnrecorded = new Counter({
+    name: 'opallama_audit_unrecorded_total',
+    help: 'Requests that were forwarded while the audit file could not be written.',
+    registers,
+  });
+  new Gauge({
+    name: 'opallama_audit_file_failing',
+    help: '1 while the audit file can not be written.',
+    registers,
+    collect() {
+      this.set(options.isAuditFailing?.() === true ? 1 : 0);
+    },
   });
   const shadowDecisions = new Counter({
     name: 'opallama_shadow_decisions_total',
@@ -237,7 +256,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       exemplars.wanted();
       return { type: openMetricsType, text: renderOpenMetrics(await registry.getMetricsAsJSON(), exemplars.find) };
     },
-    auditFailed: () => auditFailures.inc(),
+    auditFailed: (sink, events = 1) => auditFailures.inc({ sink }, events),
+    auditUnrecorded: () => auditUnrecorded.inc(),
     policyReloaded: (result) => reloads.inc({ result }),
     shadowDecided: (shadow, result) => shadowDecisions.inc({ shadow, result }),
     identityReloaded: (source, issuer, result) => identityReloads.inc({ source, issuer, result }),

@@ -101,6 +101,8 @@ const documented: Readonly<Record<string, string>> = {
   process_resident_memory_bytes: 'gauge',
   process_start_time_seconds: 'gauge',
   opallama_audit_failures_total: 'counter',
+  opallama_audit_unrecorded_total: 'counter',
+  opallama_audit_file_failing: 'gauge',
   opallama_policy_rollout_percent: 'gauge',
   opallama_overhead_seconds: 'histogram',
   gen_ai_client_token_usage: 'histogram',
@@ -265,12 +267,12 @@ test('the revision that decides is told, and an old one is gone with its policy'
 
 test('requests in flight, failed audit writes and loads of a policy are counted', async () => {
   const { metrics, series } = createTestMetrics({ inFlight: () => 1 });
-  metrics.auditFailed();
+  metrics.auditFailed('stdout');
   metrics.policyReloaded('success');
   metrics.policyReloaded('failure');
   metrics.policyReloaded('failure');
   assert.deepEqual(await series('opallama_requests_in_flight'), { '': '1' });
-  assert.deepEqual(await series('opallama_audit_failures_total'), { '': '1' });
+  assert.deepEqual(await series('opallama_audit_failures_total'), { 'sink="stdout"': '1' });
   assert.deepEqual(await series('opallama_policy_reload_total'), {
     '{result="success"}': '1',
     '{result="failure"}': '2',

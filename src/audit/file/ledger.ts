@@ -1,0 +1,315 @@
+/**
+ * Writes lines to the audit file as links of one chain, several at a time. Who needs a line to be on disk waits for the
+ * group that it is in; everything else is written within a moment. What the disk does not take is kept, up to a bound, and
+ * tried again: the chain never has a hole that it does not tell of.
+ */
+import type { HeadReason } from './heads.ts';
+import { type Link, seal } from './seal.ts';
+import type { Store } from './store.ts';
+
+export interface LedgerOptions {
+  readonly store: Omit<Store, 'found'>;
+  /** What the first line follows. */
+  readonly after: Link;
+  /** Whether what `append` has taken is on disk. */
+  readonly synced: boolean;
+  readonly rotate: { readonly bytes: number; readonly everyMs: number };
+  /** Members of the line that says who goes on, at the start and at the beginning of each file. */
+  readonly opening: (reason: 'start' | 'rotation' | 'vanished') => Readonly<Record<string, unknown>>;
+  /** Told of each end of the chain that is to be vouched for: it is on disk. @returns the signed head, to stand in a line */
+  readonly onHead?: ((link: Link, reason: HeadReason) => string) | undefined;
+  /** Told once when lines can't be written, and once when they can again. */
+  readonly onFailing: (error: unknown) => void;
+  readonly onRecovered: () => void;
+  /** Lines that are not kept any longer. */
+  readonly onLost: (lines: number, error: unknown) => void;
+  readonly onNotRotated: (error: unknown) => void;
+  readonly delayMs?: number;
+  readonly retryMs?: number;
+  /** What may wait for the disk. */
+  readonly most?: { readonly lines: number; readonly bytes: number };
+  /** How long the disk may take before those who wait are told that it failed. */
+  readonly patienceMs?: number;
+}
+
+export interface Ledger {
+  /** @param json an object with a member at least; made when it is written, where it is a function */
+  add(event: string, json: string | (() => string)): void;
+  /** Rejects where the line is not on disk: it may still get there. */
+  addAndWait(event: string, json: string | (() => string)): Promise<void>;
+  /** Why lines can't be written; undefined where they can. */
+  failure(): unknown;
+  /** Of the chain as it stands in the file. */
+  end(): Link;
+  /** Vouches for what was written since the last time, if anything. */
+  vouch(): void;
+  /** Looks whether the file is still there, and whether it is time for the next one. */
+  look(): void;
+  /** Once the first line is written, or could not be. */
+  readonly started: Promise<void>;
+  flushNow(): void;
+  close(): Promise<void>;
+}
+
+interface Line {
+  readonly event: string;
+  json: string | (() => string);
+  waiter?: { resolve(): void; reject(error: unknown): void } | undefined;
+}
+
+const defaults = {
+  delayMs: 100,
+  retryMs: 1000,
+  patienceMs: 5000,
+  most: { lines: 50_000, bytes: 64 * 1024 * 1024 },
+} as const;
+/** Lines that are made later hold what they are made of. */
+const mostUnmade = 256;
+const mostInGroup = 5000;
+/** Stands for a line that could not be made. */
+const unmade = '{"lost":true}';
+
+export function createLedger(options: LedgerOptions): Ledger {
+  const { store } = options;
+  const { delayMs, retryMs, patienceMs, most } = { ...defaults, ...options };
+  let last = options.after;
+  let waiting: Line[] = [];
+  let waitingBytes = 0;
+  /** Being written, and where the chain ends with them. */
+  let group: Line[] = [];
+  let groupBytes: Buffer | undefined;
+  let groupEnd = last;
+  let running: Promise<void> | undefined;
+  let urgent = false;
+  let timer: NodeJS.Timeout | undefined;
+  let failure: unknown;
+  let lost = 0;
+  let notRotatedBeforeMs = 0;
+  let unvouched = 0;
+  let headReason: HeadReason | undefined = 'start';
+  let lookDue = false;
+  let closed = false;
+
+  function put(line: Line, first = false): void {
+    const bytes = typeof line.json === 'string' ? line.json.length : 0;
+    if (waiting.length >= most.lines || waitingBytes + bytes > most.bytes) {
+      lost += 1;
+      options.onLost(1, failure ?? new Error('the disk is slower than the requests'));
+      line.waiter?.reject(failure ?? new Error('too many lines wait for the disk'));
+      return;
+    }
+    waitingBytes += bytes;
+    if (first) waiting.unshift(line);
+    else waiting.push(line);
+  }
+
+  function add(event: string, json: Line['json'], waiter?: Line['waiter']): void {
+    if (closed) {
+      waiter?.reject(new Error('the audit file is closed'));
+      return;
+    }
+    const isLate = typeof json === 'function' && (waiting.length > mostUnmade || failure !== undefined);
+    put({ event, json: isLate ? json() : json, waiter });
+    schedule(waiter !== undefined);
+  }
+
+  function schedule(now: boolean): void {
+    if (failure !== undefined) return;
+    if (now && !urgent) {
+      urgent = true;
+      // What else this turn of the event loop brings goes into the same group.
+      if (running === undefined) setImmediate(run);
+    } else if (!now && running === undefined && !urgent) {
+      timer ??= setTimeout(run, delayMs);
+    }
+  }
+
+  function run(): Promise<void> {
+    running ??= work().finally(() => {
+      running = undefined;
+      if (failure !== undefined) timer ??= setTimeout(run, retryMs).unref();
+      else if (urgent) setImmediate(run);
+      else if (waiting.length > 0) timer ??= setTimeout(run, delayMs);
+    });
+    return running;
+  }
+
+  async function work(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    const late = setTimeout(() => fail(new Error(`the disk takes longer than ${patienceMs} ms`)), patienceMs);
+    try {
+      do {
+        urgent = false;
+        await lookIfDue();
+        await rotateIfDue();
+        await writeGroup();
+        late.refresh();
+        await vouchIfDue();
+        late.refresh();
+      } while (urgent || headReason !== undefined);
+      recover();
+    } catch (error) {
+      fail(error);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async function writeGroup(): Promise<void> {
+    if (waiting.length === 0) return;
+    group = waiting.splice(0, mostInGroup);
+    waitingBytes = waiting.length === 0 ? 0 : Math.max(0, waitingBytes - sizeOf(group));
+    ({ bytes: groupBytes, link: groupEnd } = sealAll(last, group));
+    try {
+      await store.append(groupBytes, last.seq + 1);
+    } catch (error) {
+      waiting = [...group, ...waiting];
+      waitingBytes += sizeOf(group);
+      throw error;
+    } finally {
+      groupBytes = undefined;
+    }
+    last = groupEnd;
+    unvouched += group.length;
+    if (waiting.length > 0 && group.length === mostInGroup) urgent = true;
+    for (const line of group) line.waiter?.resolve();
+    group = [];
+  }
+
+  /** A line that can't be made is lost, and leaves the others as they are. */
+  function sealAll(after: Link, lines: readonly Line[]): { readonly bytes: Buffer; readonly link: Link } {
+    let link = after;
+    let text = '';
+    for (const line of lines) {
+      try {
+        if (typeof line.json === 'function') line.json = line.json();
+      } catch (error) {
+        options.onLost(1, error);
+        line.waiter?.reject(error);
+        line.json = unmade;
+      }
+      const sealed = seal(link, line.event, line.json);
+      text += sealed.line;
+      link = sealed.link;
+    }
+    return { bytes: Buffer.from(text), link };
+  }
+
+  async function lookIfDue(): Promise<void> {
+    if (!lookDue) return;
+    lookDue = false;
+    if (!(await store.isInPlace())) open('vanished');
+  }
+
+  function open(reason: 'start' | 'rotation' | 'vanished'): void {
+    put({ event: 'open', json: JSON.stringify(options.opening(reason)) }, true);
+  }
+
+  async function rotateIfDue(): Promise<void> {
+    const { bytes, everyMs } = options.rotate;
+    const nowMs = Date.now();
+    const isFull = store.bytes() >= bytes || (everyMs > 0 && nowMs - store.begunMs() >= everyMs);
+    if (store.bytes() === 0 || !isFull || nowMs < notRotatedBeforeMs) return;
+    await vouch('rotation');
+    try {
+      await store.rotate();
+    } catch (error) {
+      notRotatedBeforeMs = nowMs + 60_000;
+      // Where it was put aside and the next one can't be begun, writing fails, and is tried again.
+      options.onNotRotated(error);
+    }
+    if (store.bytes() === 0) open('rotation');
+  }
+
+  async function vouchIfDue(): Promise<void> {
+    const reason = headReason;
+    headReason = undefined;
+    if (reason !== undefined && unvouched > 0) await vouch(reason);
+  }
+
+  async function vouch(reason: HeadReason): Promise<void> {
+    if (options.onHead === undefined) return;
+    if (!options.synced) await store.sync();
+    const head = options.onHead(last, reason);
+    // The line with the head is no reason for another one.
+    unvouched = -1;
+    if (reason !== 'close') put({ event: 'head', json: `{"head":${head}}` });
+  }
+
+  function fail(error: unknown): void {
+    const isNew = failure === undefined;
+    failure = error;
+    for (const line of [...group, ...waiting]) {
+      line.waiter?.reject(error);
+      line.waiter = undefined;
+      if (typeof line.json === 'function') line.json = makeOr(line.json, unmade);
+    }
+    waitingBytes = sizeOf(waiting);
+    if (isNew) options.onFailing(error);
+  }
+
+  function recover(): void {
+    if (failure === undefined) return;
+    failure = undefined;
+    options.onRecovered();
+    if (lost > 0) put({ event: 'gap', json: JSON.stringify({ time: new Date().toISOString(), lost }) });
+    lost = 0;
+  }
+
+  function flushNow(): void {
+    // Once more what is being written: nobody will say whether it was.
+    const rest = sealAll(groupBytes === undefined ? last : groupEnd, waiting);
+    try {
+      store.appendNow(Buffer.concat([...(groupBytes === undefined ? [] : [groupBytes]), rest.bytes]));
+    } catch (error) {
+      options.onLost(waiting.length, error);
+    }
+    closed = true;
+  }
+
+  open('start');
+  const started = run();
+
+  return {
+    started,
+    add,
+    addAndWait: (event, json) => new Promise((resolve, reject) => add(event, json, { resolve, reject })),
+    failure: () => failure,
+    end: () => last,
+    vouch() {
+      if (unvouched <= 0 && waiting.length === 0) return;
+      headReason ??= 'interval';
+      if (failure === undefined) void run();
+    },
+    look() {
+      lookDue = true;
+      if (failure === undefined) void run();
+    },
+    flushNow,
+    async close() {
+      if (closed) return;
+      put({ event: 'close', json: JSON.stringify({ time: new Date().toISOString() }) });
+      closed = true;
+      await running;
+      clearTimeout(timer);
+      await run();
+      if (failure === undefined) await vouch('close');
+      else options.onLost(waiting.length, failure);
+      clearTimeout(timer);
+      await store.close();
+    },
+  };
+}
+
+function sizeOf(lines: readonly Line[]): number {
+  return lines.reduce((sum, { json }) => sum + (typeof json === 'string' ? json.length : 0), 0);
+}
+
+function makeOr(make: () => string, other: string): string {
+  try {
+    return make();
+  } catch {
+    return other;
+  }
+}

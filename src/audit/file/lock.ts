@@ -1,0 +1,33 @@
+/**
+ * A lock that the kernel takes back when its holder dies, however it dies. Node has no such lock of its own; SQLite, which
+ * is part of it, has: fcntl's, on Linux, which hold between containers that share a directory too.
+ */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+
+export interface FileLock {
+  release(): void;
+}
+
+/** SQLite's SQLITE_BUSY. */
+const busy = 5;
+
+/**
+ * @param path of what is locked; the lock is a file beside it, which stays there
+ * @param waitMs for another holder to end
+ * @returns undefined where somebody else holds it
+ * @throws where the file can't be made
+ */
+export function takeLock(path: string, waitMs = 0): FileLock | undefined {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const database = new DatabaseSync(`${path}.lock`, { timeout: waitMs });
+  try {
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+  } catch (error) {
+    database.close();
+    if (error instanceof Error && 'errcode' in error && error.errcode === busy) return undefined;
+    throw error;
+  }
+  return { release: () => database.close() };
+}
