@@ -153,9 +153,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
     }
 
     function describeDecision(targetId: string, spliced: readonly string[]): DecisionEvent {
-      return {
+      const event: Whole<DecisionEvent> = {
         time: started.toISOString(),
         request_id: start.requestId,
+        trace_id: start.traceId,
         decision_id: input?.decision_id,
         principal: principal?.id,
         client_certificate: certificate,
@@ -183,6 +184,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         dynamic_metadata: readsContent ? undefined : decision?.dynamicMetadata,
         input: inputWithoutContent(),
       };
+      return event;
     }
 
     function tell(exit: Exit, endedMs: number): void {
@@ -240,6 +242,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
     }
   };
 }
+
+/** Every member is said, be it that there is none: one that is added to the event does not compile until it is here too. */
+type Whole<Event> = { readonly [Name in keyof Required<Event>]: Event[Name] };
 
 export interface RecordedReasons {
   readonly codes: readonly string[];

@@ -1,7 +1,12 @@
 /** Opens what the configuration says records go to. */
 import type { App } from '../app.ts';
 import { openFileSink } from '../audit/file/file-sink.ts';
-import { createFileDelivery, createHeadDelivery, createPostDelivery, type HeadDelivery } from '../audit/file/head-delivery.ts';
+import {
+  createFileDelivery,
+  createHeadDelivery,
+  createPostDelivery,
+  type HeadDelivery,
+} from '../audit/file/head-delivery.ts';
 import { type AuditSink, type AuditSinks, createSinks } from '../audit/sink.ts';
 import { createStdoutSink, type StdoutSink } from '../audit/stdout-sink.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -57,11 +62,18 @@ export async function openSinks(config: Config['audit'], log: Logger, app: () =>
         },
         unrecorded: () => app()?.auditUnrecorded(),
         failing: (error) =>
-          log.error({ err: error, on_failure: options.onFailure }, 'the audit file can not be written; it is tried again'),
+          log.error(
+            { err: error, on_failure: options.onFailure },
+            'the audit file can not be written; it is tried again',
+          ),
         recovered: () => log.warn('the audit file can be written again'),
-        notRotated: (error) => log.error({ err: error }, 'the files of the audit log could not be put aside or deleted'),
+        notRotated: (error) =>
+          log.error({ err: error }, 'the files of the audit log could not be put aside or deleted'),
         torn: (bytes, damagedLines) =>
-          log.warn({ bytes, damaged_lines: damagedLines }, 'what an earlier run left behind the last whole audit line is cut off'),
+          log.warn(
+            { bytes, damaged_lines: damagedLines },
+            'what an earlier run left behind the last whole audit line is cut off',
+          ),
         removed: (files) => log.info({ files }, 'audit files that may not be kept any longer were deleted'),
       },
     });
@@ -76,9 +88,7 @@ export async function openSinks(config: Config['audit'], log: Logger, app: () =>
     return [
       ...(heads.file === undefined ? [] : [deliver('heads_file', createFileDelivery(heads.file))]),
       ...(heads.url === undefined ? [] : [deliver('heads_url', createPostDelivery(heads.url, heads.token))]),
-      ...(heads.stdout && out !== undefined
-        ? [deliver('stdout', async (line) => out.writeLine(`${line}\n`))]
-        : []),
+      ...(heads.stdout && out !== undefined ? [deliver('stdout', async (line) => out.writeLine(`${line}\n`))] : []),
     ];
   }
 }

@@ -26,16 +26,16 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
   const sinks = await openSinks(config.audit, log, () => app);
   const start = (): Promise<App> =>
     startApp(config, {
-    log,
-    observers: [sinks.observe],
-    onShadow: sinks.observeShadow,
-    onAdmin: sinks.observeAdmin,
-    admit: sinks.admit,
-    recordNotReady: sinks.notReady,
-    isAuditFailing: sinks.isFailing,
-    searchPath: options.searchPath,
-    ...(options.extraHeaders && { extraHeaders: options.extraHeaders }),
-  });
+      log,
+      observers: [sinks.observe],
+      onShadow: sinks.observeShadow,
+      onAdmin: sinks.observeAdmin,
+      admit: sinks.admit,
+      recordNotReady: sinks.notReady,
+      isAuditFailing: sinks.isFailing,
+      searchPath: options.searchPath,
+      ...(options.extraHeaders && { extraHeaders: options.extraHeaders }),
+    });
   try {
     app = await start();
   } catch (error) {

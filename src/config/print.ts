@@ -1,6 +1,4 @@
 import { Document, isMap, Scalar } from 'yaml';
-import { printAuditFile } from './print-audit.ts';
-import { printDuration, printSize } from './print-units.ts';
 import type {
   AdminToken,
   BundleConfig,
@@ -17,6 +15,8 @@ import type {
   TokenEndpointConfig,
   UpstreamTls,
 } from '../types.ts';
+import { printAuditFile } from './print-audit.ts';
+import { printDuration, printSize } from './print-units.ts';
 
 /**
  * The configuration as YAML that gives the same configuration when it is loaded. A secret is never in it: there stands

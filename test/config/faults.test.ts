@@ -16,7 +16,19 @@ const slips: ReadonlyArray<readonly [yaml: string, fault: string]> = [
     'opallama.yaml:2:8: log.level: must be one of trace, debug, info, warn, error, fatal, silent; did you mean warn?',
   ],
   ['audit: { stdout: yes }', 'opallama.yaml:2:10: audit.stdout: must be true or false'],
-  ['audit: { file: a.jsonl }', 'opallama.yaml:2:10: audit.file: unknown member; known in audit: stdout'],
+  ['audit: { files: a.jsonl }', 'opallama.yaml:2:10: audit.files: unknown member; did you mean audit.file?'],
+  [
+    'audit: { durability: strict }',
+    'opallama.yaml:2:10: audit.durability: needs audit.file, the file that it is about',
+  ],
+  [
+    'audit: { file: a.jsonl, heads: { stdout: true } }',
+    'opallama.yaml:2:25: audit.heads: need a key: set key_file or key_env. Make one: openssl genpkey -algorithm ed25519 -out heads.pem',
+  ],
+  [
+    'audit: { file: a.jsonl, heads: { key_env: S, url: "http://elsewhere.example" } }',
+    'opallama.yaml:2:46: audit.heads.url: must begin with https://, unless it is on this machine',
+  ],
   [
     'timeouts: { idle: 60 }',
     'opallama.yaml:2:13: timeouts.idle: 60 is not a duration; write a number and its unit, as in 60s',

@@ -5,6 +5,7 @@ import { printConfig } from '../../src/config/print.ts';
 import { load, secret } from './sources.ts';
 
 const publicKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ type: 'spki', format: 'pem' });
+const headsKey = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 const sshLine = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILzzgYkYiYy6AAn7xgcNvvYGAzLUVbEfahV0n0qT3Ffa';
 const otherLine = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOIwDwYyxdTxf1rPeWEjLo5OIeDAAoQvPxLtJBB5OGHP';
 const given = {
@@ -26,10 +27,17 @@ identity:
   role_precedence: [admin, "null"]
 timeouts: { connect: 1500ms, total: 1h }
 limits: { body: 1MB, headers: 1KiB, in_flight: 7 }
-audit: { stdout: false }
+audit:
+  stdout: false
+  file: audit/audit.jsonl
+  durability: strict
+  on_failure: continue
+  rotate: { size: 1MiB, every: 90s }
+  keep: { days: 3, size: 1GiB }
+  heads: { key_env: HEADS, every: 5s, url: "https://heads.example/a", token_env: S, file: heads.jsonl, stdout: true }
 log: { level: debug }
 `,
-  env: { S: secret },
+  env: { S: secret, HEADS: headsKey },
   files: { '/etc/app/s': `${secret}-and-more`, '/etc/app/id.pem': publicKey },
 };
 
@@ -39,6 +47,7 @@ test('no secret is in what is printed, in no spelling of it', () => {
     secret,
     Buffer.from(secret).toString('base64').slice(0, 40),
     Buffer.from(secret).toString('hex'),
+    headsKey.slice(30, 60),
   ]) {
     assert.ok(!text.includes(part));
   }

@@ -45,6 +45,8 @@ export interface FileSink extends AuditSink {
   readonly chain: string;
   /** Whether lines can't be written at the moment. */
   isFailing(): boolean;
+  /** Looks now whether the file is still there and whether it is time for the next one; else every five seconds. */
+  look(): void;
 }
 
 const lookMs = 5000;
@@ -137,6 +139,7 @@ export async function openFileSink(config: AuditFileConfig, options: FileSinkOpt
     name: 'file',
     chain,
     admit,
+    look: ledger.look,
     isFailing: () => ledger.failure() !== undefined,
     notReady: () =>
       config.onFailure === 'refuse' && ledger.failure() !== undefined ? 'the audit file can not be written' : undefined,
