@@ -119,8 +119,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     const loaded = loadTlsOf(['identity', 'issuers', index, 'tls'], upstreamTlsFiles);
     return tls && loaded && { ...tls, ...loaded };
   });
-  const record =
-    audit && loadAudit(audit, { env, cwd, readFile, directory: (path) => directoryOf(sources, merged, path), report });
+  const record = audit && loadAudit(audit, inFile);
   const listenTls = loadTlsOf(['listen', 'tls'], listenTlsFiles);
   const upstreamTls = loadTlsOf(['upstream', 'tls'], upstreamTlsFiles);
   if (
