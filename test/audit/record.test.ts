@@ -188,5 +188,11 @@ test('a request that was never forwarded has no times that it did not see', () =
   begin(start).finish({ outcome: 'denied', status: 404 });
   const [{ durationS, ...rest } = assert.fail()] = measures;
   assert.ok(durationS >= 0);
-  assert.deepEqual(rest, { firstByteS: undefined, decisionS: undefined, overheadS: undefined, reasonLabel: '' });
+  assert.deepEqual(rest, {
+    firstByteS: undefined,
+    decisionS: undefined,
+    overheadS: undefined,
+    reasonLabel: '',
+    traceSampled: undefined,
+  });
 });
