@@ -11,6 +11,7 @@ import { createTally } from './audit/tally.ts';
 import { readClients } from './config/clients-file.ts';
 import { logPolicy } from './delivery/active-policy.ts';
 import { describeShadow, describeState } from './delivery/describe-state.ts';
+import { startLiveManagement } from './delivery/live-management.ts';
 import { startLivePolicy } from './delivery/live-policy.ts';
 import { type LiveShadow, startLiveShadow } from './delivery/live-shadow.ts';
 import { ConfigError } from './errors.ts';
@@ -106,6 +107,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     policyOrigin: () => (policy.active().members.some(({ origin }) => origin === 'kept') ? 'kept' : 'configured'),
     inFlight: () => pipeline.inFlight(),
     isAuditFailing: options.isAuditFailing ?? (() => false),
+    decisionsWaiting: () => management?.waiting() ?? 0,
     certificateExpiries: () => certificates.expiries(),
   });
   // A remote engine that is away fails every request. Metrics and the audit log have each of them.
@@ -114,10 +116,21 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     perMs: 60_000,
     onLeftOut: (name, left_out) => log.error({ policy: name, left_out }, 'the policy failed to evaluate more often'),
   });
+  const management =
+    config.management &&
+    startLiveManagement(config.management, {
+      policies: config.policies,
+      version: readVersion(),
+      policy: () => policy,
+      metrics,
+      log,
+    });
   const policy = await startLivePolicy(config, {
     searchPath: options.searchPath,
+    logRules: management !== undefined,
     onLoaded(member, percent) {
       metrics.policyReloaded('success');
+      management?.loaded(member);
       logPolicy(log, member);
       const facts = { policy: member.config.name, revision: member.loaded.revision, percent };
       if (percent < 100) log.info(facts, 'the revision decides for a share of the callers');
@@ -126,6 +139,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       log.warn({ policy: name }, 'the policy has changed and waits for a reload, because it was rolled back'),
     onRefused(change, { loaded, origin }) {
       metrics.policyReloaded('failure');
+      management?.changed();
       const facts = { policy: change.policy, revision: loaded.revision, err: change.error };
       log.error(
         facts,
@@ -156,6 +170,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       else if (facts.added + facts.removed > 0) log.info({ issuer, ...facts }, 'an issuer has other keys');
     },
   });
+  management?.started();
   const disagreements = createSparse({
     most: 100,
     perMs: 60_000,
@@ -177,7 +192,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   });
   const record = createRecorder({
     later: batch.add,
-    observers: [...options.observers, metrics.observe, ...(hasAdmin ? [recent.observe, tally.observe] : [])],
+    observers: [
+      ...options.observers,
+      metrics.observe,
+      ...(management ? [management.observe] : []),
+      ...(hasAdmin ? [recent.observe, tally.observe] : []),
+    ],
     withoutContent,
     admit: options.admit,
   });
@@ -369,6 +389,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       refusals.close();
       refusedClients.close();
       batch.drain();
+      await management?.close();
       upstream.close();
       await shadow?.close();
       disagreements.close();

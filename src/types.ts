@@ -6,6 +6,8 @@
  */
 import type { KeyObject } from 'node:crypto';
 
+import type { ManagementConfig } from './management-config.ts';
+
 /** The dialect that a route speaks; it decides the shape of errors and where token counts stand. */
 export type Api = 'ollama' | 'openai' | 'anthropic' | 'gateway';
 
@@ -559,6 +561,8 @@ export interface SignatureConfig {
 /** A bundle on a server, as OPA's bundle API has it. */
 export interface BundleConfig {
   readonly url: URL;
+  /** By which a service has it; absent where `policy.path` is its URL. */
+  readonly name?: string | undefined;
   /** Sent as a bearer token. */
   readonly token: string | undefined;
   /** Where it came from, for `--print-config` and for reading it again. */
@@ -757,5 +761,6 @@ export interface Config {
     /** Behind it, for those in flight, in ms. */
     readonly grace: number;
   };
+  readonly management?: ManagementConfig | undefined;
   readonly log: { readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent' };
 }

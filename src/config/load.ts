@@ -7,6 +7,7 @@ import { describeIssue, describeUnknown, type Fault, formatFaults, type Path, ty
 import { type JwtMembers, jwtKeySchema } from './identity-schema.ts';
 import { isSameKey, loadKey } from './keys.ts';
 import { isMap, placeOf, valueAt } from './layers.ts';
+import { loadManagement } from './management.ts';
 import { memberAt } from './members.ts';
 import { addressOf, defaultUpstream, isSameAddress, parseOllamaHost } from './ollama-host.ts';
 import { listPolicies, type PolicySources, readShadow } from './policies.ts';
@@ -51,7 +52,10 @@ export function loadPolicySection(sources: ConfigSources): Config['policies'] {
     const path = ['policy', ...issue.path.filter((part) => typeof part !== 'symbol')];
     for (const fault of describeIssue(issue, path, valueAt(layers.tree, path))) report(fault.path, fault.text);
   }
-  const policies = result.success ? listPolicies(result.data, policySources(sources, merged, report)) : [];
+  const forPolicies = policySources(sources, merged, report);
+  const managing = configSchema.shape.management.safeParse(valueAt(layers.tree, ['management']));
+  const management = managing.data && loadManagement(managing.data, forPolicies);
+  const policies = result.success ? listPolicies(result.data, { ...forPolicies, management }) : [];
   if (!result.success || faults.length > 0) throw new ConfigError(formatFaults(faults));
   return policies;
 }
@@ -106,8 +110,11 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const admin = check('admin', shape.admin);
   const shutdown = check('shutdown', shape.shutdown);
   const log = check('log', shape.log);
+  const managing = check('management', shape.management);
 
-  const forPolicies = policySources(sources, merged, report);
+  const forManagement = policySources(sources, merged, report);
+  const management = managing && loadManagement(managing, forManagement);
+  const forPolicies = { ...forManagement, management };
   const policies = policy && listPolicies(policy, forPolicies);
   const names = policies?.map(({ name }) => name) ?? [];
   const shadow = policy && readShadow(policy, names, forPolicies);
@@ -193,6 +200,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     audit: record,
     admin: { ...admin, tokens },
     shutdown,
+    ...(management && { management }),
     log,
   };
 }

@@ -1,6 +1,7 @@
 /** The policies that decide: the section `policy` itself, or the entries of its list `all_of`. */
 import { resolve } from 'node:path';
 import type { z } from 'zod';
+import type { ManagementConfig } from '../management-config.ts';
 import type { BundleConfig, PolicyConfig, ShadowConfig, SignatureConfig } from '../types.ts';
 import { bundle as bundleSchema } from './bundle-schema.ts';
 import type { Environment } from './environment.ts';
@@ -14,6 +15,7 @@ import { loadTls, upstreamTlsFiles } from './tls.ts';
 export interface PolicySources extends Environment {
   /** The whole configuration as it was written, unchecked. */
   readonly tree: unknown;
+  readonly management?: ManagementConfig | undefined;
   /** The directory that a relative path in this member is relative to. */
   readonly directory: (path: Path) => string;
   readonly report: (path: Path, text: string) => void;
@@ -104,15 +106,18 @@ function completeSignature(
 function completeBundle(entry: Entry, at: Path, sources: PolicySources): BundleConfig | undefined {
   const section = [...at, 'bundle'];
   const written = valueAt(sources.tree, section);
-  if (!/^https?:/.test(entry.path)) {
-    if (written !== undefined) sources.report(section, 'is for a policy.path that is a URL');
-    return undefined;
+  const name = /^bundle:(.*)$/.exec(entry.path)?.[1];
+  if (written !== undefined && !/^https?:/.test(entry.path)) {
+    const advice = name === undefined ? '' : '; how this one is got says management.bundles';
+    sources.report(section, `is for a policy.path that is a URL${advice}`);
   }
-  const url = new URL(entry.path);
+  if (name === undefined && !/^https?:/.test(entry.path)) return undefined;
   if (entry.stateDir === undefined)
     sources.report([...at, 'path'], 'a URL needs policy.state_dir, a directory in which the bundle is kept');
   if (['opa', 'module'].includes(entry.engine))
     sources.report([...at, 'path'], `the engine ${entry.engine} reads no bundle`);
+  if (name !== undefined) return findBundle(name, [...at, 'path'], sources);
+  const url = new URL(entry.path);
   const { tls, ...rest } = entry.bundle ?? bundleSchema.parse({});
   if (tls !== undefined && url.protocol !== 'https:')
     sources.report([...section, 'tls'], 'needs a policy.path that begins with https://');
@@ -127,4 +132,10 @@ function completeBundle(entry: Entry, at: Path, sources: PolicySources): BundleC
     report: (member, text) => sources.report([...section, ...member], text),
   });
   return { url, ...rest, ...token, tls: tls && loaded && { ...tls, ...loaded } };
+}
+
+function findBundle(name: string, at: Path, { management, report }: PolicySources): BundleConfig | undefined {
+  const known = management?.bundles.find((bundle) => bundle.name === name)?.bundle;
+  if (known === undefined) report(at, 'names no bundle of management.bundles');
+  return known;
 }

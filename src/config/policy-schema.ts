@@ -21,6 +21,8 @@ function parseEntrypoint(value: string | number): string {
 function parsePolicyPath(value: string | number): string {
   const text = String(value);
   if (text === '') throw new UnitError('must name a directory or a bundle (.tar.gz)');
+  if (text.startsWith('bundle:') && !/^bundle:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(text))
+    throw new UnitError('names a bundle as bundle:authz: letters, digits and ._-');
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return text;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !['https:', 'http:'].includes(url.protocol))
@@ -36,7 +38,7 @@ const mebibyte = 1024 * 1024;
 const members = {
   path: parsed(parsePolicyPath, 'a path')
     .prefault('policies/')
-    .describe('A directory of Rego and data, a bundle, or the URL of a bundle.'),
+    .describe('A directory of Rego and data, a bundle, the URL of a bundle, or bundle:<name> of management.bundles.'),
   engine: z.enum(engineNames).default('wasm').describe('What evaluates the policy.'),
   entrypoint: parsed(parseEntrypoint, 'an entrypoint such as ollama/authz')
     .prefault('ollama/authz')

@@ -1,4 +1,5 @@
 import { Document, isMap, Scalar } from 'yaml';
+import type { ManagementConfig } from '../management-config.ts';
 import type {
   AdminToken,
   BundleConfig,
@@ -70,6 +71,7 @@ export function printConfig(config: Config): string {
     audit: { stdout: config.audit.stdout, ...(config.audit.file && printAuditFile(config.audit.file)) },
     admin: { tokens: config.admin.tokens.map(printAdminToken), keep_decisions: config.admin.keepDecisions },
     shutdown: { delay: printDuration(config.shutdown.delay), grace: printDuration(config.shutdown.grace) },
+    ...(config.management && { management: printManagement(config.management) }),
     log: { level: config.log.level },
   });
   for (const section of ['listen', 'upstream'] as const) {
@@ -98,7 +100,7 @@ function printShadow(shadow: ShadowConfig): Record<string, unknown> {
 
 function printPolicy(policy: PolicyConfig): Record<string, unknown> {
   return {
-    path: policy.bundle?.url.href ?? policy.path,
+    path: policy.bundle === undefined ? policy.path : nameBundle(policy.bundle),
     engine: policy.engine,
     entrypoint: policy.entrypoint,
     mode: policy.mode,
@@ -110,17 +112,28 @@ function printPolicy(policy: PolicyConfig): Record<string, unknown> {
     keep_revisions: policy.keepRevisions,
     ...(policy.rollout && { rollout: policy.rollout }),
     schema: policy.schema ?? 'warn',
-    ...(policy.bundle && { bundle: printBundle(policy.bundle) }),
+    ...(policy.bundle && policy.bundle.name === undefined && { bundle: printBundle(policy.bundle) }),
     ...(policy.signature && { signature: printSignature(policy.signature) }),
     ...(policy.opa && { opa: printOpa(policy.opa) }),
     ...(policy.stateDir !== undefined && { state_dir: policy.stateDir }),
   };
 }
 
-function printBundle({ tokenSource, tls, poll, longPoll, timeout, size }: BundleConfig): Record<string, unknown> {
+function nameBundle({ name, url }: BundleConfig): string {
+  return name === undefined ? url.href : `bundle:${name}`;
+}
+
+function printBundle(bundle: BundleConfig): Record<string, unknown> {
+  const { tokenSource, tls } = bundle;
   return {
     ...(tokenSource && { [tokenSource.member]: tokenSource.value }),
     ...(tls && { tls: printUpstreamTls(tls) }),
+    ...printPolling(bundle),
+  };
+}
+
+function printPolling({ poll, longPoll, timeout, size }: BundleConfig): Record<string, unknown> {
+  return {
     poll: printDuration(poll),
     long_poll: printDuration(longPoll),
     timeout: printDuration(timeout),
@@ -135,6 +148,45 @@ function printSignature({ algorithm, source, keyId, scope, excludeFiles }: Signa
     ...(keyId !== undefined && { key_id: quoted(keyId) }),
     ...(scope !== undefined && { scope: quoted(scope) }),
     exclude_files: excludeFiles,
+  };
+}
+
+function printManagement(management: ManagementConfig): Record<string, unknown> {
+  const { labels, services, bundles, status, decisionLogs } = management;
+  return {
+    labels,
+    services: services.map((service) => ({
+      name: quoted(service.name),
+      url: service.url.href.replace(/\/$/, ''),
+      ...(service.tokenSource && { [service.tokenSource.member]: service.tokenSource.value }),
+      ...(service.tls && { tls: printUpstreamTls(service.tls) }),
+      allow_http: service.allowHttp,
+      timeout: printDuration(service.timeout),
+    })),
+    bundles: bundles.map(({ name, service, resource, bundle }) => ({
+      name: quoted(name),
+      service: quoted(service),
+      resource,
+      ...printPolling(bundle),
+    })),
+    ...(status && {
+      status: {
+        service: quoted(status.service.name),
+        ...(status.partition !== undefined && { partition_name: quoted(status.partition) }),
+        interval: printDuration(status.interval),
+      },
+    }),
+    ...(decisionLogs && {
+      decision_logs: {
+        service: quoted(decisionLogs.service.name),
+        resource: decisionLogs.resource.slice(1),
+        upload_size: printSize(decisionLogs.uploadSize),
+        buffer_events: decisionLogs.bufferEvents,
+        min_delay: printDuration(decisionLogs.minDelay),
+        max_delay: printDuration(decisionLogs.maxDelay),
+        shutdown: printDuration(decisionLogs.shutdown),
+      },
+    }),
   };
 }
 

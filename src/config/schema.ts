@@ -7,6 +7,7 @@ import { admin } from './admin-schema.ts';
 import { audit } from './audit-schema.ts';
 import { address, duration, parsed, size } from './fields.ts';
 import { identity } from './identity-schema.ts';
+import { management } from './management-schema.ts';
 import { isLoopback } from './ollama-host.ts';
 import { parseOrigin } from './origin.ts';
 import { policy } from './policy-schema.ts';
@@ -146,6 +147,7 @@ export const configSchema = z.strictObject({
   audit,
   admin,
   shutdown,
+  management,
   log,
 });
 

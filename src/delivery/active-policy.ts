@@ -8,10 +8,13 @@ import { createDecider, type Decide } from '../decision/decide.ts';
 import { createEngine } from '../decision/engines/table.ts';
 import { largeDataBytes, type Place } from '../decision/isolation/choose.ts';
 import { type IsolationOptions, loadInThreads, loadIsolated } from '../decision/isolation/isolate.ts';
+import type { PackedPolicy } from '../decision/isolation/messages.ts';
+import { packPolicy } from '../decision/isolation/pack.ts';
 import { outlastEvaluations } from '../decision/outlast.ts';
 import { rememberResults } from '../decision/remember.ts';
 import { type EvaluationError, PolicyError } from '../errors.ts';
 import { contentMembers } from '../input/ask/asked.ts';
+import type { LogRules } from '../management/mask.ts';
 import { downloadBundle } from '../policy/download.ts';
 import type { KeepablePolicy } from '../policy/kept.ts';
 import { measurePolicy } from '../policy/measure.ts';
@@ -20,6 +23,7 @@ import type { Toolchain } from '../policy/toolchain/protocol.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { AskedRequest, Config, DecidingPolicy, InputNeeds, LoadedPolicy, PolicyConfig } from '../types.ts';
+import { loadLogRules } from './log-rules.ts';
 import { prepareApart } from './prepare-apart.ts';
 import { refuseSharedRoots } from './refuse-shared-roots.ts';
 
@@ -34,6 +38,8 @@ export interface PolicyMember {
   readonly loadedAtMs: number;
   /** `kept`: from an earlier run, because what is configured could not be loaded. `none`: there is none yet, all is denied. */
   readonly origin: 'configured' | 'kept' | 'none';
+  /** What it says of the log of its decisions, where that is asked for and it says anything. */
+  readonly logRules?: LogRules | undefined;
 }
 
 /** Where a policy is loaded from, and who is told what happens to it while it decides. */
@@ -44,6 +50,8 @@ export interface LoadOptions extends Pick<PrepareOptions, 'runTests'> {
   readonly onLost?: (cause: EvaluationError, policy: string) => void;
   /** An evaluation held this thread up for so long, ms; the policy is evaluated in threads of its own from now on. */
   readonly onMoved?: (tookMs: number, policy: string) => void;
+  /** Whether decisions are logged, so that `data.system.log` is asked for. */
+  readonly logRules?: boolean | undefined;
 }
 
 /** All that decides, as one. */
@@ -153,31 +161,33 @@ async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<P
     onMoved: (tookMs) => sources.onMoved?.(tookMs, name),
   };
   const isLarge = options.bytes > largeDataBytes && config.isolation !== 'inline';
-  const { prepared, loaded, place } = await (isLarge ? loadApart : loadHere)(options, sources);
-  const member: PolicyMember = {
-    config,
-    prepared,
-    place,
-    loaded: rememberResults(outlastEvaluations(loaded)),
-    origin: 'configured',
-    loadedAtMs: Date.now(),
-  };
+  const { prepared, loaded, place, packed } = await (isLarge ? loadApart : loadHere)(options, sources);
+  const member: PolicyMember = { config, prepared, place, loaded, origin: 'configured', loadedAtMs: Date.now() };
   try {
     if (!loaded.entrypoints.includes(entrypoint))
       throw new PolicyError(
         `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
       );
     refuseSharedRoots(member, sources.beside?.() ?? []);
+    const logRules =
+      prepared.logRules && (await loadLogRules(prepared.logRules, packed(), loaded.entrypoints, options));
+    const lasting = outlastEvaluations(logRules?.closeBehind(loaded) ?? loaded);
+    return { ...member, loaded: rememberResults(lasting), logRules };
   } catch (error) {
     await loaded.close();
     throw error;
   }
-  return member;
 }
 
-type Member = Pick<PolicyMember, 'prepared' | 'loaded' | 'place'>;
+interface Member extends Pick<PolicyMember, 'prepared' | 'loaded' | 'place'> {
+  /** For other threads. */
+  readonly packed: () => PackedPolicy;
+}
 
-async function loadHere(options: IsolationOptions, { toolchain, runTests, onPrepared }: Sources): Promise<Member> {
+async function loadHere(
+  options: IsolationOptions,
+  { toolchain, runTests, onPrepared, logRules }: Sources,
+): Promise<Member> {
   const { path, entrypoint, schema, signature } = options.config;
   const { needs } = options.engine;
   const { policy, ...prepared } = await preparePolicy({
@@ -187,22 +197,26 @@ async function loadHere(options: IsolationOptions, { toolchain, runTests, onPrep
     needs,
     signature,
     mustFitSchema: schema === 'strict',
+    logRules,
     ...(runTests !== undefined && { runTests }),
   });
-  onPrepared?.(policy);
-  return { prepared, ...(await loadIsolated(policy, options)) };
+  onPrepared?.({ ...policy, logRules: prepared.logRules });
+  return { prepared, packed: () => packPolicy(policy), ...(await loadIsolated(policy, options)) };
 }
 
 /** Much data is seconds of work, in which the event loop would stand still: this thread never sees any of it. */
-async function loadApart(options: IsolationOptions, { searchPath, runTests, onPrepared }: Sources): Promise<Member> {
+async function loadApart(
+  options: IsolationOptions,
+  { searchPath, runTests, onPrepared, logRules }: Sources,
+): Promise<Member> {
   const { path, entrypoint, schema, signature } = options.config;
   const { needs } = options.engine;
   const mustFitSchema = schema === 'strict';
-  const wanted = { path, entrypoint, needs, searchPath, runTests, mustFitSchema, signature };
+  const wanted = { path, entrypoint, needs, searchPath, runTests, mustFitSchema, signature, logRules };
   const { policy, ...prepared } = await prepareApart(wanted);
-  onPrepared?.(policy);
+  onPrepared?.({ ...policy, logRules: prepared.logRules });
   const loaded = await loadInThreads(policy, options);
-  return { prepared, loaded, place: { place: 'worker', why: 'the policy has much data' } };
+  return { prepared, packed: () => policy, loaded, place: { place: 'worker', why: 'the policy has much data' } };
 }
 
 /** Of several policies the message says which one it is about. */

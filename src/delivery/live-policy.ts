@@ -3,7 +3,7 @@
  * What is wrong with a new one leaves the one before it in place.
  */
 
-import { createMirror, type Mirror } from '../policy/mirror.ts';
+import { createMirror, type Mirror, type MirrorFacts } from '../policy/mirror.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
 import type { AskedRequest, Config, PolicyConfig } from '../types.ts';
@@ -18,7 +18,7 @@ import { createLineage, type Lineage } from './lineage.ts';
 import { type LoadedSource, loadConfigured, loadFirst } from './policy-source.ts';
 import { type ChooseDeciding, shareCallers } from './share-callers.ts';
 
-export interface LivePolicyOptions extends Pick<LoadOptions, 'onLost' | 'onMoved'> {
+export interface LivePolicyOptions extends Pick<LoadOptions, 'onLost' | 'onMoved' | 'logRules'> {
   /** Value of PATH, for an `opa` command where the module is not there. */
   readonly searchPath: string | undefined;
   /** Told of each policy that took its place, at the start and later, or that takes it for a share of the callers. */
@@ -53,6 +53,8 @@ export interface LivePolicy {
   refused(): ReadonlyMap<string, RefusedChange>;
   /** Since when a change waits for `reload`, of each policy that somebody rolled back, by its name; Unix time. */
   waiting(): ReadonlyMap<string, number>;
+  /** What became of the questions for the bundle of a policy; undefined where it comes from no server. */
+  download(name: string): MirrorFacts | undefined;
   /** Looks now whether anything changed, and takes it in. Never rejects. */
   look(): Promise<void>;
   /**
@@ -137,6 +139,7 @@ export async function startLivePolicy(
     lineages: () => lineages,
     refused: () => refused,
     waiting: () => waiting,
+    download: (name) => mirrors.get(name)?.facts(),
     async look() {
       await Promise.all([...watches.keys()].map(lookAt));
     },

@@ -19,6 +19,7 @@ export interface PrepareApartOptions {
   readonly runTests: boolean | undefined;
   readonly signature: SignatureConfig | undefined;
   readonly mustFitSchema: boolean;
+  readonly logRules: boolean | undefined;
 }
 
 /** As `preparePolicy` gives it, but for the policy, which is packed. */

@@ -22,6 +22,16 @@ export interface DownloadOptions {
   readonly signal: AbortSignal;
 }
 
+/** What the server answered, where that is why there is no bundle. */
+export class DownloadError extends PolicyError {
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
 const mostRedirects = 3;
 
 /** @throws PolicyError for anything that is neither a bundle nor "not modified"; never says what the token is */
@@ -75,7 +85,7 @@ async function ask(
     if (status === 304 && etag !== undefined) return { bytes: undefined, etag: headers.etag ?? etag, longPolls };
     if ([301, 302, 303, 307, 308].includes(status) && headers.location !== undefined)
       return { location: headers.location };
-    if (status !== 200) throw fault(config, `answered ${status}`);
+    if (status !== 200) throw new DownloadError(fault(config, `answered ${status}`).message, status);
     return { bytes: await readBody(answer, config), etag: headers.etag, longPolls };
   } catch (error) {
     if (error instanceof PolicyError || signal.aborted) throw error;

@@ -12,10 +12,14 @@ import { PolicyError } from '../errors.ts';
 import type { PolicyConfig, PolicySet } from '../types.ts';
 import { readBundle } from './bundle.ts';
 import { writeKnown } from './bundle-report.ts';
+import { keptModule, type PreparedLogRules, reportLogRules } from './log-rules.ts';
 import { packBundle } from './write-bundle.ts';
 
 /** A policy as the sidecar's thread has it, or as it was handed over by another one. */
-export type KeepablePolicy = Omit<PolicySet, 'data'> & { readonly data?: PolicySet['data'] };
+export type KeepablePolicy = Omit<PolicySet, 'data'> & {
+  readonly data?: PolicySet['data'];
+  readonly logRules?: PreparedLogRules | undefined;
+};
 
 const metadata = z.object({
   opallama_kept: z.object({ of: z.string() }),
@@ -34,7 +38,7 @@ export function keptFile(stateDir: string, name: string): string {
 export async function keepPolicy(config: PolicyConfig, policy: KeepablePolicy): Promise<void> {
   if (config.stateDir === undefined) return;
   const file = keptFile(config.stateDir, config.name);
-  await writeWhole(file, await packBundle(filesOf(policy, { of: sourceOf(config) })));
+  await writeWhole(file, await packBundle(filesOf(policy, { of: sourceOf(config), ...describeLogRules(policy) })));
 }
 
 /**
@@ -63,6 +67,11 @@ function sourceOf({ path, bundle, engine, entrypoint, signature }: PolicyConfig)
   return hash.digest('hex');
 }
 
+/** Compiled rules that decide have no Rego beside them that could say it again. */
+function describeLogRules({ logRules }: KeepablePolicy): { readonly log_rules?: unknown } {
+  return logRules === undefined ? {} : { log_rules: reportLogRules(logRules) };
+}
+
 function filesOf(policy: KeepablePolicy, kept: z.infer<typeof metadata>['opallama_kept']): Map<string, Uint8Array> {
   const { wasm, revision } = policy;
   const files = new Map<string, Uint8Array>();
@@ -84,6 +93,7 @@ function filesOf(policy: KeepablePolicy, kept: z.infer<typeof metadata>['opallam
   }
   const own = wasm.slice();
   files.set('policy.wasm', own);
+  if (policy.logRules?.wasm !== undefined) files.set(keptModule, policy.logRules.wasm.slice());
   manifest(
     {
       wasm: policy.entrypoints.map((entrypoint) => ({ entrypoint, module: '/policy.wasm' })),

@@ -18,7 +18,17 @@ export interface MirrorOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
+/** What became of the questions so far; Unix time, undefined for what never was. */
+export interface MirrorFacts {
+  readonly lastRequestMs: number | undefined;
+  readonly lastSuccessfulRequestMs: number | undefined;
+  readonly lastDownloadMs: number | undefined;
+  /** Of the last download, bytes. */
+  readonly size: number | undefined;
+}
+
 export interface Mirror {
+  readonly facts: () => MirrorFacts;
   /** Asks once, before anything else. @returns why there is no answer, undefined where the file is what the server has */
   first(): Promise<unknown>;
   /** Goes on asking. */
@@ -35,6 +45,12 @@ const label = z.object({ url: z.string(), etag: z.string(), sha256: z.string() }
 const firstPauseMs = 500;
 
 export function createMirror({ bundle, file, onWritten, onFailure }: MirrorOptions): Mirror {
+  let facts: MirrorFacts = {
+    lastRequestMs: undefined,
+    lastSuccessfulRequestMs: undefined,
+    lastDownloadMs: undefined,
+    size: undefined,
+  };
   let etag: string | undefined;
   let failures = 0;
   let longPolls = false;
@@ -46,10 +62,11 @@ export function createMirror({ bundle, file, onWritten, onFailure }: MirrorOptio
   let controller = new AbortController();
 
   return {
+    facts: () => facts,
     async first() {
       etag = await readLabel(bundle, file);
       try {
-        await take(await downloadBundle(bundle, { etag, waitMs: 0, signal: controller.signal }));
+        await take(await download(0, controller.signal));
         return undefined;
       } catch (error) {
         failures = 1;
@@ -100,7 +117,7 @@ export function createMirror({ bundle, file, onWritten, onFailure }: MirrorOptio
     controller = new AbortController();
     const { signal } = controller;
     try {
-      const isNew = await take(await downloadBundle(bundle, { etag, waitMs, signal }));
+      const isNew = await take(await download(waitMs, signal));
       if (failures > 0) onFailure(undefined);
       failures = 0;
       if (isNew && !closed) await onWritten();
@@ -111,11 +128,20 @@ export function createMirror({ bundle, file, onWritten, onFailure }: MirrorOptio
     }
   }
 
+  async function download(waitMs: number, signal: AbortSignal): Promise<Downloaded> {
+    const lastRequestMs = Date.now();
+    facts = { ...facts, lastRequestMs };
+    const downloaded = await downloadBundle(bundle, { etag, waitMs, signal });
+    facts = { ...facts, lastSuccessfulRequestMs: lastRequestMs };
+    return downloaded;
+  }
+
   /** @returns whether it is another one than before */
   async function take(downloaded: Downloaded): Promise<boolean> {
     // Asked for from the second time on: a server that does not know it says so by what it answers.
     longPolls = downloaded.longPolls && bundle.longPoll > 0;
     if (downloaded.bytes === undefined) return false;
+    facts = { ...facts, lastDownloadMs: Date.now(), size: downloaded.bytes.length };
     const sha256 = hash(downloaded.bytes);
     // A server without tags sends all of it each time: what was there already is nothing new to load.
     const isNew = isUnused || !(await isThere(sha256));

@@ -8,6 +8,7 @@ import { PolicyError } from '../errors.ts';
 import type { EngineNeeds, PolicySet, SignatureConfig } from '../types.ts';
 import { readReport } from './bundle-report.ts';
 import { readInputSchema, schemasOf } from './input-schema.ts';
+import { compiledLogRules, compileLogRules, type PreparedLogRules } from './log-rules.ts';
 import { outlineData } from './outline.ts';
 import { type PolicyFiles, type PolicySource, readPolicyFiles, readPolicySource } from './source.ts';
 import type { Inspection, TestCase, Toolchain } from './toolchain/protocol.ts';
@@ -24,6 +25,8 @@ export interface PrepareOptions {
   readonly runTests?: boolean;
   /** Whether Rego must fit the schema of the input. */
   readonly mustFitSchema?: boolean;
+  /** Whether `data.system.log` is wanted, which says what of its decisions may be logged. */
+  readonly logRules?: boolean | undefined;
 }
 
 export interface PreparedPolicy {
@@ -36,6 +39,8 @@ export interface PreparedPolicy {
   readonly roots?: readonly string[];
   /** What is no fault but should be known, as sentences. */
   readonly warnings?: readonly string[];
+  /** Where they are wanted. */
+  readonly logRules?: PreparedLogRules | undefined;
 }
 
 /** @throws PolicyError with every fault and its place */
@@ -70,7 +75,13 @@ async function prepareRego(options: PrepareOptions, needs: 'rego' | 'wasm'): Pro
     const known = readReport(source.metadata, source.wasm);
     const policy = { ...read, wasm: source.wasm, ...(typeof known === 'object' && known) };
     const warnings = typeof known === 'string' ? [`${known}: it is given all of the input. Build it again.`] : [];
-    return { ...rest, policy, testsPassed: 0, warnings };
+    return {
+      ...rest,
+      policy,
+      testsPassed: 0,
+      warnings,
+      ...(options.logRules && { logRules: compiledLogRules(source) }),
+    };
   }
   if (Object.keys(modules).length === 0) {
     throw new PolicyError(
@@ -82,10 +93,17 @@ async function prepareRego(options: PrepareOptions, needs: 'rego' | 'wasm'): Pro
   const outlined = { modules, data: outlineData(source) };
   if (needs === 'rego') {
     const inspection = await toolchain.inspect({ ...outlined, entrypoints: [entrypoint] });
-    return { ...rest, policy: { ...read, modules: withoutTests(modules), ...describe(inspection) }, testsPassed };
+    const policy = { ...read, modules: withoutTests(modules), ...describe(inspection) };
+    return { ...rest, policy, testsPassed, ...(await findLogRules(inspection)) };
   }
   const { wasm, entrypoints, inspection } = await toolchain.compile({ ...outlined, entrypoints: [entrypoint] });
-  return { ...rest, policy: { ...read, wasm, entrypoints, ...describe(inspection) }, testsPassed };
+  const policy = { ...read, wasm, entrypoints, ...describe(inspection) };
+  return { ...rest, policy, testsPassed, ...(await findLogRules(inspection)) };
+
+  async function findLogRules(inspection: Inspection): Promise<Pick<PreparedPolicy, 'logRules'>> {
+    if (options.logRules !== true) return {};
+    return { logRules: await compileLogRules(source, inspection, toolchain) };
+  }
 }
 
 /** Nothing is known of it, so it may read everything and its results are not remembered. */

@@ -26,6 +26,8 @@ export interface MetricsOptions {
   readonly inFlight: () => number;
   /** Whether the audit file can't be written; never by default. */
   readonly isAuditFailing?: () => boolean;
+  /** Decisions that were not sent to a decision log yet; 0 by default. */
+  readonly decisionsWaiting?: () => number;
   /** When the own certificate of each secured connection expires, Unix time in ms; none by default. */
   readonly certificateExpiries?: () => Iterable<readonly [connection: string, expiresMs: number]>;
 }
@@ -59,6 +61,10 @@ export interface Metrics {
   /** @param issuer one of the configuration; empty for a file */
   identityReloaded(source: string, issuer: string, result: 'success' | 'failure'): void;
   tlsReloaded(connection: 'listener' | 'upstream', result: 'success' | 'failure'): void;
+  /** @param result of a fixed set */
+  decisionsLogged(result: string, count: number): void;
+  /** @param api of a fixed set */
+  controlPlaneAsked(api: 'status' | 'decision_logs' | 'discovery', result: 'success' | 'failure'): void;
 }
 
 const other = 'other';
@@ -190,6 +196,26 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ['endpoint', 'status'],
     registers,
   });
+  const decisionLogEvents = new Counter({
+    name: 'opallama_decision_log_events_total',
+    help: 'Decisions for the decision log, by what became of them.',
+    labelNames: ['result'],
+    registers,
+  });
+  new Gauge({
+    name: 'opallama_decision_log_waiting',
+    help: 'Decisions that were not sent to the decision log yet.',
+    registers,
+    collect() {
+      this.set(options.decisionsWaiting?.() ?? 0);
+    },
+  });
+  const managementRequests = new Counter({
+    name: 'opallama_management_requests_total',
+    help: 'Reports, uploads and discovered configurations, by how they went.',
+    labelNames: ['api', 'result'],
+    registers,
+  });
   new Gauge({
     name: 'opallama_policy_loaded_revision_info',
     help: '1 for the revision that decides.',
@@ -262,6 +288,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
     shadowDecided: (shadow, result) => shadowDecisions.inc({ shadow, result }),
     identityReloaded: (source, issuer, result) => identityReloads.inc({ source, issuer, result }),
     tlsReloaded: (connection, result) => tlsReloads.inc({ connection, result }),
+    decisionsLogged: (result, count) => decisionLogEvents.inc({ result }, count),
+    controlPlaneAsked: (api, result) => managementRequests.inc({ api, result }),
     adminAnswered: (endpoint, status) => adminRequests.inc({ endpoint, status }),
     handshakeFailed: (reason) => handshakeFailures.inc({ reason }),
     observe(event, measures) {

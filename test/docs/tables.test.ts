@@ -60,6 +60,7 @@ const sections = [
   'Record',
   'Administration',
   'Shutdown',
+  'Management',
 ];
 const documented = new Map(
   sections.flatMap((section) =>

@@ -92,6 +92,7 @@ export interface TestSidecarOptions {
   readonly shutdown?: Partial<Config['shutdown']>;
   /** Of every admin token; `all` by default. */
   readonly adminScope?: AdminScope;
+  readonly management?: Config['management'];
 }
 
 export async function startTestSidecar(options: TestSidecarOptions): Promise<TestSidecar> {
@@ -147,6 +148,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       })),
     },
     shutdown: { delay: 0, grace: 1000, ...options.shutdown },
+    ...(options.management && { management: options.management }),
     log: { level: 'silent' },
   };
   const app = await startApp(config, {

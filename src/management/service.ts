@@ -1,0 +1,78 @@
+/** One request to a control plane, as OPA's clients make them (OPA's docs: configuration, services). */
+import { readFile } from 'node:fs/promises';
+import { type IncomingMessage, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+
+import type { ServiceConfig } from '../management-config.ts';
+
+/** A report that was not taken. */
+export class ServiceError extends Error {
+  override readonly name = 'ServiceError';
+  /** What the server answered; undefined where it did not. */
+  readonly status: number | undefined;
+
+  constructor(message: string, status?: number, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
+export interface Posted {
+  /** Below the service's URL, beginning with a slash. */
+  readonly path: string;
+  /** JSON. */
+  readonly body: Uint8Array;
+  readonly gzipped: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** @throws ServiceError for any answer but 2xx; a redirect is one: the token is for nobody else */
+export async function post(service: ServiceConfig, { path, body, gzipped, signal }: Posted): Promise<void> {
+  const { url, tls, timeout } = service;
+  const place = `${url.origin}${url.pathname.replace(/\/$/, '')}${path}`;
+  const token = await readToken(service);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
+  const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(place, {
+    method: 'POST',
+    // Rare requests: a connection that was kept would be a dead one.
+    agent: false,
+    signal: limit,
+    headers: {
+      'content-type': 'application/json',
+      'content-length': body.byteLength,
+      'user-agent': 'opallama',
+      ...(gzipped && { 'content-encoding': 'gzip' }),
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    },
+    ...tls?.material.parts,
+    ...(tls?.serverName !== undefined && { servername: tls.serverName }),
+  });
+  // What comes behind the first one says nothing more.
+  request.on('error', () => {});
+  try {
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      request.once('response', resolve).once('error', reject).end(body);
+    });
+    const { statusCode: status = 0 } = answer;
+    // What it says is of no use, and may have no end.
+    answer.destroy();
+    if (status < 200 || status > 299) throw new ServiceError(`${place} answered ${status}.`, status);
+  } catch (error) {
+    if (error instanceof ServiceError) throw error;
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+    throw limit.aborted && !signal.aborted
+      ? new ServiceError(`${place} did not answer within ${timeout} ms.`, undefined, { cause: error })
+      : new ServiceError(`${place} could not be reached${code}.`, undefined, { cause: error });
+  } finally {
+    request.destroy();
+  }
+}
+
+/** From its file each time: such tokens are exchanged every hour. */
+async function readToken({ name, token, tokenSource }: ServiceConfig): Promise<string | undefined> {
+  if (tokenSource?.member !== 'token_file') return token;
+  const text = await readFile(tokenSource.value, 'latin1').catch((cause: unknown) => {
+    throw new ServiceError(`The token of ${name}, ${tokenSource.value}, can't be read.`, undefined, { cause });
+  });
+  return text.replace(/\r?\n$/, '');
+}

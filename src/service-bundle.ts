@@ -1,0 +1,17 @@
+import type { ServiceConfig } from './management-config.ts';
+import type { BundleConfig } from './types.ts';
+
+/** How a bundle is asked for. */
+export interface BundlePolling extends Pick<BundleConfig, 'poll' | 'longPoll' | 'timeout' | 'size'> {
+  readonly name: string;
+  /** Path below the service's URL, plain. */
+  readonly resource: string;
+}
+
+/** What a service has at a path, got as every bundle is, and with what is shown to the service. */
+export function bundleOfService(service: ServiceConfig, polling: BundlePolling): BundleConfig {
+  const { url, token, tokenSource, tls } = service;
+  const { name, resource, poll, longPoll, timeout, size } = polling;
+  const place = new URL(`${url.href.replace(/\/$/, '')}/${resource}`);
+  return { url: place, name, token, tokenSource, tls, poll, longPoll, timeout, size };
+}
