@@ -1,5 +1,6 @@
 /**
- * Builds opa/ into opa/build/opa.wasm: OPA's compiler, tester and formatter as one WebAssembly module.
+ * Builds opa/ into opa/build/opa.wasm: OPA's compiler, tester and formatter as one WebAssembly module; on Linux and macOS
+ * also into a program of this machine, which does the same several times faster (docs/decisions/028-native-tool-chain.md).
  *
  *     node scripts/build-opa.mjs             what `npm ci` runs: says what is missing and succeeds all the same
  *     node scripts/build-opa.mjs --required  fails if the module can't be built
@@ -26,29 +27,34 @@ import { fileURLToPath } from 'node:url';
 
 const source = fileURLToPath(new URL('../opa/', import.meta.url));
 const output = join(source, 'build', 'opa.wasm');
+// As src/opa-module/module-file.ts looks for it: one that was built for another machine is not taken for this one's.
+const programName = `opa-${process.platform}-${process.arch}`;
+const hasProgram = ['linux', 'darwin'].includes(process.platform);
 const stampFile = join(source, 'build', 'stamp');
 const oldestGo = [1, 21];
 const buildLimitMs = 15 * 60_000;
 
 // Nothing of the machine may get into the module: no paths, no commit, no build id, and none of the user's own flags.
-const flags = ['-trimpath', '-buildvcs=false', '-ldflags=-s -w -buildid=', '-buildmode=c-shared'];
-const target = {
-  GOOS: 'wasip1',
-  GOARCH: 'wasm',
+const flags = ['-trimpath', '-buildvcs=false', '-ldflags=-s -w -buildid='];
+const moduleFlags = [...flags, '-buildmode=c-shared'];
+const settings = {
   CGO_ENABLED: '0',
   GOFLAGS: '',
   GOWORK: 'off',
   GOWASM: '',
   GOEXPERIMENT: '',
 };
+const target = { ...settings, GOOS: 'wasip1', GOARCH: 'wasm' };
+// Empty: those of this machine.
+const programTarget = { ...settings, GOOS: '', GOARCH: '' };
 
 class BuildError extends Error {}
 
 /** @returns {string} what the command printed */
-function go(directory, args) {
+function go(directory, args, environment = target) {
   const done = spawnSync('go', args, {
     cwd: directory,
-    env: { ...process.env, ...target },
+    env: { ...process.env, ...environment },
     encoding: 'utf8',
     timeout: buildLimitMs,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -83,7 +89,7 @@ function sourceFiles() {
 
 /** Changes when anything that goes into the module does. */
 function inputsHash() {
-  const hash = createHash('sha256').update(JSON.stringify([go(source, ['version']), flags, target]));
+  const hash = createHash('sha256').update(JSON.stringify([go(source, ['version']), moduleFlags, target]));
   for (const name of sourceFiles()) hash.update(`\0${name}\0`).update(readFileSync(join(source, name)));
   return hash.digest('hex');
 }
@@ -93,7 +99,11 @@ function isBuiltFrom(stamp) {
 }
 
 function build(directory, file) {
-  go(directory, ['build', ...flags, '-o', file, '.']);
+  go(directory, ['build', ...moduleFlags, '-o', file, '.']);
+}
+
+function buildProgram(file) {
+  go(source, ['build', ...flags, '-o', file, '.'], programTarget);
 }
 
 function sha256(file) {
@@ -102,16 +112,23 @@ function sha256(file) {
 
 function buildIfChanged() {
   const stamp = inputsHash();
-  if (isBuiltFrom(stamp)) return;
+  const program = join(source, 'build', programName);
+  if (isBuiltFrom(stamp) && (!hasProgram || existsSync(program))) return;
   const began = Date.now();
-  console.error('opallama: building opa/build/opa.wasm with Go (half a minute with empty caches) ...');
+  console.error('opallama: building opa/build/opa.wasm with Go (a minute with empty caches) ...');
   mkdirSync(join(source, 'build'), { recursive: true });
   // The old module stays until the new one is whole.
-  const fresh = join(source, 'build', `opa-${process.pid}.wasm`);
+  const fresh = join(source, 'build', `fresh-${process.pid}`);
   try {
     build(source, fresh);
     rmSync(stampFile, { force: true });
+    // Without a program, or with none that fits, the module does its work.
+    rmSync(program, { force: true });
     renameSync(fresh, output);
+    if (hasProgram) {
+      buildProgram(fresh);
+      renameSync(fresh, program);
+    }
     writeFileSync(stampFile, stamp);
   } finally {
     rmSync(fresh, { force: true });

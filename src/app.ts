@@ -181,7 +181,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const hasAdmin = config.admin.tokens.length > 0;
   const recent = createRecent(config.admin.keepDecisions);
   const tally = createTally();
-  const explainers = createToolchain({ path: options.searchPath });
+  const explainers = createToolchain({ path: options.searchPath, inBackground: true });
   const batch = createBatch({
     delayMs: 20,
     most: 1000,

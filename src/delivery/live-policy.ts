@@ -104,8 +104,8 @@ export async function startLivePolicy(
     await first.close();
   }
   const members = loaded.map(({ member }) => member);
-  // For changes: its child process, of some 250 MB, starts when it is asked and ends when it was not for some seconds.
-  const toolchain = createToolchain({ path: options.searchPath });
+  // For changes: its child process, of 130 to 400 MB, starts when it is asked and ends when it was not for some seconds.
+  const toolchain = createToolchain({ path: options.searchPath, inBackground: true });
   const lineages = members.map((member) =>
     createLineage(member, (error) => options.onEvaluationError(error, undefined, member.config.name)),
   );
@@ -126,6 +126,7 @@ export async function startLivePolicy(
       config.name,
       watchPath(states[index] ?? '', {
         path: config.path,
+        onUnsettled: () => toolchain.warmUp(),
         onChange: () => enqueue(() => replace(lineage, 'changed')),
         ...(options.everyMs !== undefined && { everyMs: options.everyMs }),
       }),

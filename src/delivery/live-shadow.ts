@@ -47,7 +47,7 @@ const mostKept = 100;
 
 /** Begins to load and returns: the sidecar does not wait for a shadow, and starts without one that is broken. */
 export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions): LiveShadow {
-  const toolchain = createToolchain({ path: options.searchPath });
+  const toolchain = createToolchain({ path: options.searchPath, inBackground: true });
   const kept: ShadowEvent[] = [];
   const results: Record<ShadowResult, number> = {
     agree: 0,
@@ -130,7 +130,11 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     else refuse(mirrored);
     // An engine that reads nothing here has nothing that could change here.
     if (closed || member?.prepared.kind === 'none') return;
-    watch = watchPath(state, { path: config.path, onChange: enqueueLoad });
+    watch = watchPath(state, {
+      path: config.path,
+      onUnsettled: () => toolchain.warmUp(),
+      onChange: enqueueLoad,
+    });
     mirror?.follow();
   }
 

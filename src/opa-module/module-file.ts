@@ -6,6 +6,11 @@ import { fileURLToPath } from 'node:url';
 /** What `npm run build:opa` makes. The same place seen from `src/` and from `dist/`. */
 export const opaModuleFile = fileURLToPath(new URL('../../opa/build/opa.wasm', import.meta.url));
 
+/** The same commands as a program of this machine, for the tool chain alone; made where Go is installed. */
+export const opaProgramFile = fileURLToPath(
+  new URL(`../../opa/build/opa-${process.platform}-${process.arch}`, import.meta.url),
+);
+
 export function isOpaModuleBuilt(): boolean {
   return existsSync(opaModuleFile);
 }

@@ -20,6 +20,8 @@ export interface PathWatchOptions {
   readonly path: string;
   /** Told of each state that has settled and differs from the one before; awaited before the next look. Must not reject. */
   readonly onChange: () => Promise<void>;
+  /** Told as soon as a state differs, before it is known to have settled. */
+  readonly onUnsettled?: () => void;
   /** ms between two looks without a notice; 2 s by default. */
   readonly everyMs?: number;
 }
@@ -30,7 +32,7 @@ const settleMs = 150;
 const mostTries = 20;
 
 /** @param known the state that was read last, from `fingerprintPath` before it was read */
-export function watchPath(known: string, { path, onChange, everyMs = 2000 }: PathWatchOptions): PathWatch {
+export function watchPath(known: string, { path, onChange, onUnsettled, everyMs = 2000 }: PathWatchOptions): PathWatch {
   let seen = known;
   let looking: Promise<void> | undefined;
   let next: Promise<void> | undefined;
@@ -66,6 +68,7 @@ export function watchPath(known: string, { path, onChange, everyMs = 2000 }: Pat
     if (closed) return;
     let state = await fingerprintPath(path);
     if (state === seen) return;
+    onUnsettled?.();
     for (let tries = 0; tries < mostTries; tries += 1) {
       await sleep(settleMs);
       const now = await fingerprintPath(path);

@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { PolicyError } from '../../src/errors.ts';
-import { createWasmToolchain } from '../../src/policy/toolchain/wasm-toolchain.ts';
-import { noModule, startToolchain, wasmFile } from './toolchain-fixture.ts';
+import { createToolchain } from '../../src/policy/toolchain/toolchain.ts';
+import { type Kind, missing, noModule, startToolchain } from './toolchain-fixture.ts';
 
 const quick = { modules: { 'a.rego': 'package a\n\np := 1' }, data: {}, entrypoints: ['a'] };
 const endless = {
@@ -48,61 +48,12 @@ async function pidOf(toolchain: { pid(): number | undefined }): Promise<number> 
 
 const notLinux = process.platform === 'linux' ? false : 'only Linux shows the environment of a process in /proc';
 
-test('a child that is killed fails its call, and the next call gets a new one', { skip: noModule }, async (t) => {
-  const toolchain = startToolchain(t);
-  const call = toolchain.test(endless);
-  const refused = assert.rejects(call, hasCode('toolchain_died'));
-  const pid = await pidOf(toolchain);
-  process.kill(pid, 'SIGKILL');
-  await refused;
-  assert.equal((await toolchain.compile(quick)).entrypoints.length, 1);
-  assert.notEqual(toolchain.pid(), pid);
-});
-
-test('a call that takes too long is ended, and the next call gets a new child', { skip: noModule }, async (t) => {
-  // The start of a child counts too, and takes seconds where the machine is busy.
-  const toolchain = startToolchain(t, { deadlineMs: 6_000 });
-  await assert.rejects(toolchain.test(endless), hasCode('toolchain_timeout'));
-  assert.equal((await toolchain.compile(quick)).entrypoints.length, 1);
-});
-
-test('an idle child ends', { skip: noModule }, async (t) => {
-  const toolchain = startToolchain(t, { idleMs: 50 });
-  await toolchain.compile(quick);
-  const pid = await pidOf(toolchain);
-  await waitUntil(() => !isAlive(pid), 'the idle child ends');
-  assert.equal(toolchain.pid(), undefined);
-});
-
-test('calls that overlap are all answered, each with its own answer', { skip: noModule }, async (t) => {
-  const toolchain = startToolchain(t);
-  const results = await Promise.all(
-    ['a', 'b', 'c'].map((name) =>
-      toolchain.inspect({ modules: { 'x.rego': `package ${name}\n\np if input.${name}` }, data: {} }),
-    ),
-  );
-  assert.deepEqual(
-    results.map((found) => found.reads.members),
-    [['a'], ['b'], ['c']],
-  );
-});
-
-test('closing ends the child, the call in flight and every later call', { skip: noModule }, async (t) => {
-  const toolchain = startToolchain(t);
-  const inFlight = assert.rejects(toolchain.test(endless), hasCode('toolchain_closed'));
-  const pid = await pidOf(toolchain);
-  await toolchain.close();
-  await inFlight;
-  assert.equal(isAlive(pid), false);
-  await assert.rejects(toolchain.compile(quick), hasCode('toolchain_closed'));
-});
-
 /** Runs a process of its own that compiles once; prints the child's id. */
-async function compileElsewhere(then: string): Promise<number> {
-  const module = new URL('../../src/policy/toolchain/wasm-toolchain.ts', import.meta.url).href;
+async function compileElsewhere(kind: Kind, then: string): Promise<number> {
+  const fixture = new URL('toolchain-fixture.ts', import.meta.url).href;
   const source = `
-    import { createWasmToolchain } from ${JSON.stringify(module)};
-    const toolchain = createWasmToolchain({ wasmFile: ${JSON.stringify(wasmFile)}, idleMs: 60000, deadlineMs: 30000 });
+    import { startToolchain } from ${JSON.stringify(fixture)};
+    const toolchain = startToolchain({ after() {} }, { kind: ${JSON.stringify(kind)}, idleMs: 60000 });
     await toolchain.compile(${JSON.stringify(quick)});
     console.log(toolchain.pid());
     ${then}`;
@@ -113,32 +64,85 @@ async function compileElsewhere(then: string): Promise<number> {
   return Number(stdout);
 }
 
-test('an idle child keeps no process from ending and does not outlive it', { skip: noModule }, async () => {
-  const pid = await compileElsewhere('');
-  await waitUntil(() => !isAlive(pid), 'the child ends with its parent');
-});
+for (const kind of ['wasm', 'native'] as const) {
+  const skip = missing[kind];
 
-test('a process may end by closing its tool chain', { skip: noModule }, async () => {
-  assert.equal(isAlive(await compileElsewhere('await toolchain.close();')), false);
-});
+  test(`${kind}: a child that is killed fails its call, and the next call gets a new one`, { skip }, async (t) => {
+    const toolchain = startToolchain(t, { kind });
+    const call = toolchain.test(endless);
+    const refused = assert.rejects(call, hasCode('toolchain_died'));
+    const pid = await pidOf(toolchain);
+    process.kill(pid, 'SIGKILL');
+    await refused;
+    assert.equal((await toolchain.compile(quick)).entrypoints.length, 1);
+    assert.notEqual(toolchain.pid(), pid);
+  });
 
-test('the child gets nothing of the environment', { skip: noModule || notLinux }, async (t) => {
-  const toolchain = startToolchain(t);
-  await toolchain.compile(quick);
-  const environment = await readFile(`/proc/${await pidOf(toolchain)}/environ`, 'utf8');
-  const names = environment.split('\0').map((entry) => entry.split('=')[0]);
-  assert.deepEqual(
-    names.filter((name) => name !== '' && !name?.startsWith('NODE_CHANNEL_')),
-    [],
-  );
-});
+  test(`${kind}: a call that takes too long is ended, and the next call gets a new child`, { skip }, async (t) => {
+    // The start of a child counts too, and takes seconds where the machine is busy.
+    const toolchain = startToolchain(t, { kind, deadlineMs: 6_000 });
+    await assert.rejects(toolchain.test(endless), hasCode('toolchain_timeout'));
+    assert.equal((await toolchain.compile(quick)).entrypoints.length, 1);
+  });
+
+  test(`${kind}: an idle child ends`, { skip }, async (t) => {
+    const toolchain = startToolchain(t, { kind, idleMs: 50 });
+    await toolchain.compile(quick);
+    const pid = await pidOf(toolchain);
+    await waitUntil(() => !isAlive(pid), 'the idle child ends');
+    assert.equal(toolchain.pid(), undefined);
+  });
+
+  test(`${kind}: calls that overlap are all answered, each with its own answer`, { skip }, async (t) => {
+    const toolchain = startToolchain(t, { kind });
+    const results = await Promise.all(
+      ['a', 'b', 'c'].map((name) =>
+        toolchain.inspect({ modules: { 'x.rego': `package ${name}\n\np if input.${name}` }, data: {} }),
+      ),
+    );
+    assert.deepEqual(
+      results.map((found) => found.reads.members),
+      [['a'], ['b'], ['c']],
+    );
+  });
+
+  test(`${kind}: closing ends the child, the call in flight and every later call`, { skip }, async (t) => {
+    const toolchain = startToolchain(t, { kind });
+    const inFlight = assert.rejects(toolchain.test(endless), hasCode('toolchain_closed'));
+    const pid = await pidOf(toolchain);
+    await toolchain.close();
+    await inFlight;
+    assert.equal(isAlive(pid), false);
+    await assert.rejects(toolchain.compile(quick), hasCode('toolchain_closed'));
+  });
+
+  test(`${kind}: an idle child keeps no process from ending and does not outlive it`, { skip }, async () => {
+    const pid = await compileElsewhere(kind, '');
+    await waitUntil(() => !isAlive(pid), 'the child ends with its parent');
+  });
+
+  test(`${kind}: a process may end by closing its tool chain`, { skip }, async () => {
+    assert.equal(isAlive(await compileElsewhere(kind, 'await toolchain.close();')), false);
+  });
+
+  test(`${kind}: the child gets nothing of the environment`, { skip: skip || notLinux }, async (t) => {
+    const toolchain = startToolchain(t, { kind });
+    await toolchain.compile(quick);
+    const environment = await readFile(`/proc/${await pidOf(toolchain)}/environ`, 'utf8');
+    const names = environment.split('\0').map((entry) => entry.split('=')[0]);
+    assert.deepEqual(
+      names.filter((name) => name !== '' && !name?.startsWith('NODE_CHANNEL_')),
+      [],
+    );
+  });
+}
 
 test('a module that is none is told', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'opallama-'));
   t.after(() => rm(directory, { recursive: true }));
   const file = join(directory, 'opa.wasm');
   await writeFile(file, 'not a module');
-  const toolchain = createWasmToolchain({ wasmFile: file, idleMs: 1_000, deadlineMs: 10_000 });
+  const toolchain = createToolchain({ path: undefined, wasmFile: file, idleMs: 1_000, deadlineMs: 10_000 });
   t.after(() => toolchain.close());
   await assert.rejects(toolchain.compile(quick), hasCode('toolchain_died'));
 });

@@ -1,19 +1,27 @@
-/** One child process at a time that runs the module: started by the first call, ended when idle, replaced when it dies. */
-import { type ChildProcess, fork } from 'node:child_process';
+/** One child process at a time that runs OPA's tool chain: started by the first call, ended when idle, replaced when it dies. */
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { Socket } from 'node:net';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { ChildReply, ChildRequest } from './child.ts';
+import { constants, setPriority } from 'node:os';
+
 import { failure } from './failure.ts';
 
+/** A process that was started, and how it is talked to. */
+export interface Wire {
+  readonly process: ChildProcess;
+  /** Only while no other request is under way. Either function may be called more than once; the first call counts. */
+  ask(request: string, onAnswer: (answer: ChildAnswer) => void, onGone: (why: string) => void): void;
+  /** An idle child must not keep the parent from ending; one that is asked something must. */
+  keepLoopAlive(keep: boolean): void;
+}
+
 export interface ChildOptions {
-  /** The file of the WebAssembly module. */
-  readonly wasmFile: string;
+  readonly start: () => Wire;
   /** Milliseconds without a call after which the child ends. */
   readonly idleMs: number;
   /** Milliseconds that one call may take, the start of the child included. */
   readonly deadlineMs: number;
+  /** Whether others go before it: a sidecar that serves. */
+  readonly inBackground: boolean;
 }
 
 export interface ChildAnswer {
@@ -23,14 +31,13 @@ export interface ChildAnswer {
 
 export interface ChildRunner {
   /** Calls are served one after the other. Rejects with a `PolicyError` if the child dies or is too slow. */
-  call(request: ChildRequest['request']): Promise<ChildAnswer>;
+  call(request: string): Promise<ChildAnswer>;
+  /** Starts the child, where there is none, for a call that will come within `idleMs`. */
+  warmUp(): void;
   /** The process that serves calls now, if there is one. */
   pid(): number | undefined;
   close(): Promise<void>;
 }
-
-// Run from the source by Node it is child.ts, from the package child.js.
-const script = fileURLToPath(new URL(`./child${extname(import.meta.url)}`, import.meta.url));
 
 /** Enough of a Go panic to report, however much it prints. */
 const stderrLimit = 4096;
@@ -39,25 +46,38 @@ export function createChildRunner(options: ChildOptions): ChildRunner {
   let current: Child | undefined;
   let idle: NodeJS.Timeout | undefined;
   let closed = false;
+  let busy = 0;
   let last: Promise<unknown> = Promise.resolve();
 
-  async function serve(request: ChildRequest['request']): Promise<ChildAnswer> {
-    if (closed) throw failure('toolchain_closed', 'the tool chain was closed');
+  function open(): Child {
     clearTimeout(idle);
-    if (current === undefined || current.ended()) current = startChild(options.wasmFile);
-    const child = current;
+    if (current === undefined || current.ended()) current = startChild(options);
+    return current;
+  }
+
+  function rest(child: Child): void {
+    idle = setTimeout(() => void child.end(), options.idleMs).unref();
+  }
+
+  async function serve(request: string): Promise<ChildAnswer> {
+    if (closed) throw failure('toolchain_closed', 'the tool chain was closed');
+    const child = open();
     try {
       return await child.call(request, options.deadlineMs);
     } finally {
-      idle = setTimeout(() => void child.end(), options.idleMs).unref();
+      rest(child);
     }
   }
 
   return {
     call(request) {
-      const answer = last.then(() => serve(request));
+      busy += 1;
+      const answer = last.then(() => serve(request)).finally(() => (busy -= 1));
       last = answer.catch(() => undefined);
       return answer;
+    },
+    warmUp() {
+      if (!closed && busy === 0) rest(open());
     },
     pid: () => (current === undefined || current.ended() ? undefined : current.pid()),
     async close() {
@@ -69,20 +89,14 @@ export function createChildRunner(options: ChildOptions): ChildRunner {
 }
 
 interface Child {
-  call(request: ChildRequest['request'], deadlineMs: number): Promise<ChildAnswer>;
+  call(request: string, deadlineMs: number): Promise<ChildAnswer>;
   ended(): boolean;
   pid(): number | undefined;
   end(): Promise<void>;
 }
 
-function startChild(wasmFile: string): Child {
-  const child = fork(script, [wasmFile], {
-    // Neither the parent's environment nor its flags: there are secrets in the one and debugger ports in the other.
-    env: {},
-    execArgv: ['--disable-warning=ExperimentalWarning'],
-    serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  });
+function startChild({ start, inBackground }: ChildOptions): Child {
+  const { process: child, ask, keepLoopAlive } = start();
   let ended = false;
   let endedByUs = false;
   let stderr = '';
@@ -98,20 +112,21 @@ function startChild(wasmFile: string): Child {
   void exited.then(() => {
     ended = true;
   });
-  keepLoopAlive(child, false);
+  if (inBackground) stepBack(child);
+  keepLoopAlive(false);
 
   async function end(): Promise<void> {
     ended = true;
     endedByUs = true;
     // Or a process that waits for this would end, with the wait unsettled.
-    keepLoopAlive(child, true);
+    keepLoopAlive(true);
     // SIGKILL: a child that is busy inside the module hears no other signal, and it holds nothing that needs care.
     child.kill('SIGKILL');
     await exited;
   }
 
-  async function call(request: ChildRequest['request'], deadlineMs: number): Promise<ChildAnswer> {
-    keepLoopAlive(child, true);
+  async function call(request: string, deadlineMs: number): Promise<ChildAnswer> {
+    keepLoopAlive(true);
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), deadlineMs);
     try {
@@ -121,35 +136,31 @@ function startChild(wasmFile: string): Child {
           reject(failure('toolchain_timeout', `the tool chain did not answer within ${deadlineMs} ms and was ended`));
         };
         const died = (why: string) => reject(failure('toolchain_died', withStderr(why, stderr)));
-        child.once('message', (reply: ChildReply) => {
-          if (!('died' in reply)) return resolve(reply);
-          ended = true;
-          died(`the tool chain's process failed: ${reply.died}`);
-        });
         void exited.then((reason) => {
           if (endedByUs) reject(failure('toolchain_closed', 'the tool chain was closed'));
           else died(`the tool chain's process ended: ${describe(reason, child)}`);
         });
-        child.send({ request } satisfies ChildRequest, (error) => {
-          if (error) died(`the tool chain's process is gone: ${error.message}`);
+        ask(request, resolve, (why) => {
+          ended = true;
+          died(why);
         });
       });
     } finally {
       clearTimeout(timer);
-      child.removeAllListeners('message');
-      keepLoopAlive(child, false);
+      keepLoopAlive(false);
     }
   }
 
   return { call, ended: () => ended, pid: () => child.pid, end };
 }
 
-/** An idle child must not keep the parent from ending; one that is asked something must. */
-function keepLoopAlive(child: ChildProcess, keep: boolean): void {
-  const verb = keep ? 'ref' : 'unref';
-  child[verb]();
-  child.channel?.[verb]();
-  if (child.stderr instanceof Socket) child.stderr[verb]();
+/** At once, so that the threads which the process starts have it too. */
+function stepBack({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It has ended, which the call will tell, or the system does not let us: it is as fast as others then.
+  }
 }
 
 function describe(reason: unknown, child: ChildProcess): string {

@@ -47,6 +47,8 @@ export function createOpaToolchain(options: OpaOptions): Toolchain {
           'Explaining needs opa/build/opa.wasm, an "opa" command does not say enough. Where Go 1.21 or newer is installed, "npm run build:opa" builds it.',
         ),
       ),
+    // It is started anew for each call.
+    warmUp: () => undefined,
     close: () => Promise.resolve(),
   };
 }

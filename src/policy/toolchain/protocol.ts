@@ -259,8 +259,11 @@ export interface Explanation {
  * `toolchain_died`, `toolchain_timeout`, `toolchain_failed`, `toolchain_closed`.
  */
 export interface Toolchain {
-  /** `wasm`: the module in a child process; `opa`: the command; `none`: every call rejects with `toolchain_missing`. */
-  readonly kind: 'wasm' | 'opa' | 'none';
+  /**
+   * `native`: `opa/` as a program of this machine; `wasm`: its module; both in a child process. `opa`: the command; `none`:
+   * every call rejects with `toolchain_missing`.
+   */
+  readonly kind: 'native' | 'wasm' | 'opa' | 'none';
   /** Rejects if anything does not parse or compile, an entrypoint is missing, or a rule needs what WASM can't give. */
   compile(request: CompileRequest): Promise<CompileResult>;
   /** Faults in the policy are its result; only a tool chain that fails rejects. */
@@ -273,8 +276,10 @@ export interface Toolchain {
   format(request: FormatRequest): Promise<FormatResult>;
   /** Rejects if the modules don't compile. */
   inspect(request: InspectRequest): Promise<Inspection>;
-  /** Rejects if the modules don't compile or the entrypoint is missing; an evaluation that fails is a result. Only `wasm` can. */
+  /** Rejects if the modules don't compile or the entrypoint is missing; an evaluation that fails is a result. `opa` can't. */
   explain(request: ExplainRequest): Promise<Explanation>;
+  /** A call will come: what can be started before it is. */
+  warmUp(): void;
   /** Ends the child; calls in flight reject. */
   close(): Promise<void>;
 }

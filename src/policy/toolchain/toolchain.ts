@@ -1,17 +1,23 @@
-/** Chooses how OPA's tool chain is run: the module of `opa/`, else an `opa` command, else a clear error. */
+/** Chooses how OPA's tool chain is run: the program of `opa/`, else its module, else an `opa` command, else a clear error. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
-import { opaModuleFile } from '../../opa-module/module-file.ts';
+import { opaModuleFile, opaProgramFile } from '../../opa-module/module-file.ts';
+import { createChildToolchain } from './child-toolchain.ts';
 import { failure } from './failure.ts';
+import { forkModule } from './fork-module.ts';
 import { createOpaToolchain } from './opa-cli.ts';
 import type { Toolchain } from './protocol.ts';
-import { createWasmToolchain } from './wasm-toolchain.ts';
+import { spawnNative } from './spawn-native.ts';
 
 export interface ToolchainOptions {
-  /** Value of PATH, in which an `opa` is looked for if the module is not there. Undefined: nowhere. */
+  /** Value of PATH, in which an `opa` is looked for if neither program nor module is there. Undefined: nowhere. */
   readonly path: string | undefined;
   /** The module; by default the one that `npm run build:opa` makes. */
   readonly wasmFile?: string;
+  /** The same as a program; by default the one that `npm run build:opa` makes, and none beside a module of one's own. */
+  readonly programFile?: string | undefined;
+  /** Whether its process lets others go before it, as beside a sidecar that serves; false by default. */
+  readonly inBackground?: boolean;
   /** Milliseconds without a call after which the child process ends; 10,000 by default. */
   readonly idleMs?: number;
   /** Milliseconds that one call may take; 30,000 by default. */
@@ -24,9 +30,12 @@ export interface ToolchainOptions {
  * @returns a tool chain whose `kind` says what was found; with kind `none` every call rejects and says what to do
  */
 export function createToolchain(options: ToolchainOptions): Toolchain {
-  const wasmFile = options.wasmFile ?? opaModuleFile;
-  const deadlineMs = options.deadlineMs ?? 30_000;
-  if (existsSync(wasmFile)) return createWasmToolchain({ wasmFile, deadlineMs, idleMs: options.idleMs ?? 10_000 });
+  const { wasmFile = opaModuleFile, deadlineMs = 30_000, idleMs = 10_000, inBackground = false } = options;
+  const programFile = options.programFile ?? (options.wasmFile === undefined ? opaProgramFile : undefined);
+  const child = { deadlineMs, idleMs, inBackground };
+  if (programFile !== undefined && isExecutable(programFile))
+    return createChildToolchain('native', { ...child, start: () => spawnNative(programFile) });
+  if (existsSync(wasmFile)) return createChildToolchain('wasm', { ...child, start: () => forkModule(wasmFile) });
   const command = findCommand('opa', options.path);
   return command === undefined ? missingToolchain() : createOpaToolchain({ command, deadlineMs });
 }
@@ -70,6 +79,7 @@ function missingToolchain(): Toolchain {
     format: refuse,
     inspect: refuse,
     explain: refuse,
+    warmUp: () => undefined,
     close: () => Promise.resolve(),
   };
 }

@@ -7,7 +7,10 @@ import { failure } from './failure.ts';
 import type { Toolchain } from './protocol.ts';
 
 /** @returns a tool chain that also tells the process it runs in, for tests and diagnosis */
-export function createWasmToolchain(options: ChildOptions): Toolchain & { pid(): number | undefined } {
+export function createChildToolchain(
+  kind: 'wasm' | 'native',
+  options: ChildOptions,
+): Toolchain & { pid(): number | undefined } {
   const runner = createChildRunner(options);
 
   async function ask<T>(
@@ -22,7 +25,7 @@ export function createWasmToolchain(options: ChildOptions): Toolchain & { pid():
   }
 
   return {
-    kind: 'wasm',
+    kind,
     async compile(request) {
       const { result, bytes } = await ask('compile', request, answers.compileResult);
       return { ...result, wasm: bytes };
@@ -35,6 +38,7 @@ export function createWasmToolchain(options: ChildOptions): Toolchain & { pid():
     async explain({ entrypoint, ...request }) {
       return (await ask('explain', { ...request, entrypoints: [entrypoint] }, answers.explanation)).result;
     },
+    warmUp: () => runner.warmUp(),
     close: () => runner.close(),
     pid: () => runner.pid(),
   };
@@ -45,7 +49,7 @@ function checked<T>(shape: z.ZodType<T>, value: unknown): T {
   if (result.success) return result.data;
   throw failure(
     'toolchain_failed',
-    `opa/build/opa.wasm is of another version of opallama, "npm run build:opa" makes it anew: ${result.error.message}`,
+    `what is in opa/build is of another version of opallama, "npm run build:opa" makes it anew: ${result.error.message}`,
   );
 }
 
