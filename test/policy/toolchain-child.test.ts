@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -91,6 +91,23 @@ for (const kind of ['wasm', 'native'] as const) {
     const pid = await pidOf(toolchain);
     await waitUntil(() => !isAlive(pid), 'the idle child ends');
     assert.equal(toolchain.pid(), undefined);
+  });
+
+  test(`${kind}: a child that was warmed up serves the call, and ends without one`, { skip }, async (t) => {
+    const toolchain = startToolchain(t, { kind, idleMs: 3_000 });
+    toolchain.warmUp();
+    const pid = await pidOf(toolchain);
+    await toolchain.compile(quick);
+    assert.equal(toolchain.pid(), pid);
+    const unasked = startToolchain(t, { kind, idleMs: 50 });
+    unasked.warmUp();
+    await waitUntil(() => unasked.pid() === undefined, 'the child that nobody asked ends');
+  });
+
+  test(`${kind}: a child in the background lets others go first`, { skip: skip || notLinux }, async (t) => {
+    const toolchain = startToolchain(t, { kind, inBackground: true });
+    await toolchain.compile(quick);
+    assert.ok(getPriority(await pidOf(toolchain)) > getPriority());
   });
 
   test(`${kind}: calls that overlap are all answered, each with its own answer`, { skip }, async (t) => {

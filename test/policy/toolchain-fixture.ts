@@ -21,7 +21,12 @@ export const noProgram =
 
 export const missing: Readonly<Record<Kind, string | false>> = { wasm: noModule, native: noProgram };
 
-type Overrides = { readonly kind?: Kind; readonly idleMs?: number; readonly deadlineMs?: number };
+type Overrides = {
+  readonly kind?: Kind;
+  readonly idleMs?: number;
+  readonly deadlineMs?: number;
+  readonly inBackground?: boolean;
+};
 
 /** The real module, or the real program, in a real child process, ended with the test. */
 export function startToolchain(
