@@ -108,6 +108,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     inFlight: () => pipeline.inFlight(),
     isAuditFailing: options.isAuditFailing ?? (() => false),
     decisionsWaiting: () => management?.waiting() ?? 0,
+    ready: () => notReady().length === 0,
     certificateExpiries: () => certificates.expiries(),
   });
   // A remote engine that is away fails every request. Metrics and the audit log have each of them.

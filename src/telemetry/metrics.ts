@@ -28,6 +28,8 @@ export interface MetricsOptions {
   readonly isAuditFailing?: () => boolean;
   /** Decisions that were not sent to a decision log yet; 0 by default. */
   readonly decisionsWaiting?: () => number;
+  /** As `/readyz` answers; ready by default. */
+  readonly ready?: () => boolean;
   /** When the own certificate of each secured connection expires, Unix time in ms; none by default. */
   readonly certificateExpiries?: () => Iterable<readonly [connection: string, expiresMs: number]>;
 }
@@ -124,6 +126,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
       this.set(options.inFlight());
     },
   });
+  new Gauge({
+    name: 'opallama_ready',
+    help: '1 where /readyz answers 200, else 0.',
+    registers,
+    collect() {
+      this.set((options.ready?.() ?? true) ? 1 : 0);
+    },
+  });
   const upstreamErrors = new Counter({
     name: 'opallama_upstream_errors_total',
     help: 'Requests that failed because of the upstream.',
@@ -167,11 +177,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ['source', 'issuer', 'result'],
     registers,
   });
+  // What is not there before its first time is missed by who looks for an increase.
+  for (const result of ['success', 'failure'] as const) reloads.inc({ result }, 0);
   const tlsReloads = new Counter({
     name: 'opallama_tls_reload_total',
     help: 'Changes of the files of certificates.',
     labelNames: ['connection', 'result'],
     registers,
+    collect() {
+      for (const [connection] of options.certificateExpiries?.() ?? [])
+        for (const result of ['success', 'failure'] as const) this.inc({ connection, result }, 0);
+    },
   });
   new Gauge({
     name: 'opallama_tls_certificate_expiry_timestamp_seconds',
