@@ -15,10 +15,12 @@ export const helmVersion = '4.3.1';
 /** Where `npm run test:kubernetes` puts what it builds. */
 const cache = process.env['OPALLAMA_CACHE'] ?? join(homedir(), '.cache', 'opallama');
 
-const probe = z.object({
-  httpGet: z.object({ path: z.string(), port: z.union([z.string(), z.number()]) }).optional(),
-  exec: z.object({ command: z.array(z.string()) }).optional(),
-});
+const probe = z
+  .object({
+    httpGet: z.object({ path: z.string(), port: z.union([z.string(), z.number()]) }).optional(),
+    exec: z.object({ command: z.array(z.string()) }).optional(),
+  })
+  .loose();
 const quantities = z.record(z.string(), z.union([z.string(), z.number()]));
 
 const container = z.object({
@@ -108,6 +110,19 @@ export const noKustomize =
 export const helm = [join(cache, `helm-${helmVersion}`, 'helm'), 'helm'].find((command) =>
   command === 'helm' ? spawnSync(command, ['version']).status === 0 : existsSync(command),
 );
+/** Builds Helm into the cache, some minutes the first time. @throws Error where Go is missing or fails */
+export function buildHelm(): void {
+  const directory = join(cache, `helm-${helmVersion}`);
+  if (existsSync(join(directory, 'helm'))) return;
+  const { status, stderr, error } = spawnSync('go', ['install', `helm.sh/helm/v4/cmd/helm@v${helmVersion}`], {
+    env: { ...process.env, GOBIN: directory, GOFLAGS: '' },
+    encoding: 'utf8',
+    timeout: 20 * 60_000,
+  });
+  if (error) throw error;
+  if (status !== 0) throw new Error(stderr);
+}
+
 export const noHelm = helm === undefined ? 'Helm is missing; npm run test:kubernetes builds it' : false;
 
 export interface Rendered {
