@@ -9,6 +9,7 @@ import { createRecent } from './audit/recent.ts';
 import { createRecorder, type RecorderOptions, type RecordObserver } from './audit/record.ts';
 import { createTally } from './audit/tally.ts';
 import { readClients } from './config/clients-file.ts';
+import { readKeyAnew } from './config/keys.ts';
 import { logPolicy } from './delivery/active-policy.ts';
 import { describeShadow, describeState } from './delivery/describe-state.ts';
 import { startLiveManagement } from './delivery/live-management.ts';
@@ -165,10 +166,17 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       ),
   });
   const identity = await startLiveIdentity(config.identity, {
+    readKey: readKeyAnew,
     onRefresh({ issuer, error, ...facts }) {
       metrics.identityReloaded('issuer', issuer, error === undefined ? 'success' : 'failure');
       if (error !== undefined) log.error({ issuer, err: error }, 'the keys of an issuer could not be had');
       else if (facts.added + facts.removed > 0) log.info({ issuer, ...facts }, 'an issuer has other keys');
+    },
+    onReload({ source, path, fault }) {
+      metrics.identityReloaded(source, '', fault === undefined ? 'success' : 'failure');
+      if (fault === undefined) log.info({ source, path }, 'a file of keys has changed and is in use');
+      else
+        log.error({ source, path, fault }, 'a file of keys has changed and can not be used: the former content stays');
     },
   });
   management?.started();
@@ -234,7 +242,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   const via = createVia();
   const pipeline = createPipeline({
     config,
-    certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates),
+    certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates, identity.revocations),
     identify: identity.identify,
     tokens:
       tokenEndpoint &&

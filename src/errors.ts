@@ -18,6 +18,7 @@ export const errorTable = {
     status: 401,
     message: 'The certificate of this connection has expired. Connect again with a new one.',
   },
+  certificate_revoked: { status: 401, message: 'The certificate of this connection was revoked.' },
   ambiguous_certificate: {
     status: 401,
     message: 'The certificate is that of several callers, or its names cannot be read. Present one of a single caller.',

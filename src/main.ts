@@ -29,6 +29,7 @@ export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['rollout', async () => (await import('./cli/rollout.ts')).registerRollout],
   ['log-level', async () => (await import('./cli/log-level.ts')).registerLogLevel],
   ['client', async () => (await import('./cli/client.ts')).registerClient],
+  ['keys', async () => (await import('./cli/keys.ts')).registerKeys],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
 
@@ -48,7 +49,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   const named = commands.get(argv[2] ?? '');
   for (const load of named === undefined ? commands.values() : [named]) (await load())(program, deps);
   // Commands that were added before inherit nothing from the program.
-  for (const command of program.commands) command.exitOverride().showHelpAfterError();
+  for (const command of program.commands.flatMap((each) => [each, ...each.commands]))
+    command.exitOverride().showHelpAfterError();
   try {
     await program.parseAsync([...argv]);
   } catch (error) {

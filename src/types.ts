@@ -52,7 +52,7 @@ export type AnswerKind =
 /** The verified caller. */
 export interface Principal {
   readonly id: string;
-  readonly kind: 'jwt' | 'ollama_key' | 'client_certificate' | 'anonymous';
+  readonly kind: 'jwt' | 'api_key' | 'ollama_key' | 'client_certificate' | 'anonymous';
   readonly roles: readonly string[];
   /** The claim `agent_role` or `role`; undefined where the credential carries neither. */
   readonly agentRole: string | undefined;
@@ -722,6 +722,10 @@ export interface Config {
     readonly issuers: readonly IssuerConfig[];
     /** How long tokens of a key count that is no longer there, ms. */
     readonly removedKeyGrace: number;
+    /** Absolute path of the file of API keys. */
+    readonly apiKeysFile?: string | undefined;
+    /** Absolute path of the list of credentials that count no longer. */
+    readonly revocationsFile?: string | undefined;
     readonly ollamaKeys: readonly OllamaKeyConfig[];
     readonly clientCertificates: readonly ClientCertificateConfig[];
     /** Absent: there is no token endpoint. */

@@ -188,6 +188,7 @@ const principalMembers = new Set(['id', 'kind', 'roles', 'agent_role', 'permissi
 /** All of them: one that is added does not compile until it is here. */
 const kinds: Readonly<Record<Principal['kind'], true>> = {
   jwt: true,
+  api_key: true,
   ollama_key: true,
   client_certificate: true,
   anonymous: true,

@@ -116,6 +116,14 @@ export const identity = z
       .prefault('0s')
       .refine((ms) => ms <= 3_600_000, { error: 'must be at most 1h' })
       .describe('How long tokens of a key count after it was removed, at most 1h.'),
+    api_keys: z
+      .strictObject({ file: name().describe('The file that "opallama keys" writes; read again when it changes.') })
+      .optional()
+      .describe('API keys of callers.'),
+    revocations: z
+      .strictObject({ file: name().describe('What counts no longer, a list in YAML; read again when it changes.') })
+      .optional()
+      .describe('Tokens, API keys and certificates that count no longer although they are good.'),
     ollama_keys: ollamaKeys.describe("Keys of Ollama's own command line, which signs with OLLAMA_AUTH=1."),
     client_certificates: clientCertificates.describe('Certificates of callers, where listen.tls asks for them.'),
     token_endpoint: tokenEndpoint.optional().describe('POST /auth/token, for clients with an id and a secret.'),
@@ -145,6 +153,8 @@ export const identity = z
     jwt: value.jwt,
     issuers: value.issuers,
     removedKeyGrace: value.removed_key_grace,
+    apiKeysFile: value.api_keys?.file,
+    revocationsFile: value.revocations?.file,
     ollamaKeys: value.ollama_keys,
     clientCertificates: value.client_certificates,
     tokenEndpoint: value.token_endpoint,

@@ -52,6 +52,15 @@ export function loadKey(
   return { ...loaded, source: { member, value: path } };
 }
 
+/** The key of an entry whose file has changed, checked as at the start. @returns a text where it can't be used */
+export function readKeyAnew({ algorithm, source }: JwtConfig, bytes: Buffer): KeyObject | string {
+  const checked =
+    source?.member === 'secret_file'
+      ? secretKey(withoutLineEnd(bytes), algorithm, source.member)
+      : publicKey(bytes, algorithm, 'public_key_file');
+  return 'key' in checked ? checked.key : `can not be used: ${checked.fault}`;
+}
+
 type Checked = { readonly key: KeyObject } | { readonly member: keyof JwtKeyMembers; readonly fault: string };
 
 /** ` (ENOENT)`, of an error that the file system gave. */

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 import type { Config, JwtConfig } from '../types.ts';
@@ -94,6 +95,9 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
       report: (member, text) => report([...path, member], text),
     });
 
+  const absolute = (path: Path, value: string | undefined): string | undefined =>
+    value === undefined ? undefined : resolve(directoryOf(sources, merged, path), value);
+
   const { shape } = configSchema;
   for (const name of Object.keys(isMap(layers.tree) ? layers.tree : {})) {
     if (!Object.hasOwn(shape, name)) report([name], describeUnknown([name]));
@@ -132,6 +136,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   if (
     identity !== undefined &&
     identity.jwt.length + identity.issuers.length + identity.ollamaKeys.length === 0 &&
+    identity.apiKeysFile === undefined &&
     !identity.clientCertificates.some(({ roles }) => roles.length > 0) &&
     identity.anonymous === undefined &&
     identity.tokenEndpoint === undefined
@@ -192,6 +197,8 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     identity: {
       ...callers,
       jwt,
+      apiKeysFile: absolute(['identity', 'api_keys', 'file'], identity.apiKeysFile),
+      revocationsFile: absolute(['identity', 'revocations', 'file'], identity.revocationsFile),
       issuers: identity.issuers.map((issuer, index) => ({ ...issuer, tls: issuerTls?.[index] })),
       ...(tokenEndpoint && { tokenEndpoint }),
     },

@@ -46,6 +46,8 @@ export function printConfig(config: Config): string {
       jwt: identity.jwt.map(printKey),
       issuers: identity.issuers.map(printIssuer),
       removed_key_grace: printDuration(identity.removedKeyGrace),
+      ...(identity.apiKeysFile === undefined ? {} : { api_keys: { file: identity.apiKeysFile } }),
+      ...(identity.revocationsFile === undefined ? {} : { revocations: { file: identity.revocationsFile } }),
       ollama_keys: identity.ollamaKeys.map(printOllamaKey),
       client_certificates: identity.clientCertificates.map(printClientCertificate),
       ...(identity.tokenEndpoint && { token_endpoint: printTokenEndpoint(identity.tokenEndpoint) }),

@@ -11,6 +11,7 @@ import { RequestError } from '../errors.ts';
 import type { ClientCertificateConfig, Principal } from '../types.ts';
 import { readAlternativeNames } from './alternative-names.ts';
 import { challenge } from './challenge.ts';
+import { createRevocations, type Revocations } from './revocations.ts';
 
 /** The configured entry that a connection's certificate maps to. */
 export interface Certified {
@@ -23,21 +24,30 @@ export interface Certified {
 
 /**
  * @returns undefined where the connection has no verified certificate, or one that maps to nobody
- * @throws RequestError 401 `certificate_expired`, `ambiguous_certificate`
+ * @throws RequestError 401 `certificate_expired`, `certificate_revoked`, `ambiguous_certificate`
  */
 export type Certify = (socket: Socket) => Certified | undefined;
 
 interface Known {
   readonly certified: Certified | 'nobody' | 'ambiguous';
   readonly expiresMs: number;
+  readonly fingerprint: string;
+  readonly serial: string;
+  /** Of the list of revocations that it was checked with last. */
+  generation: number | undefined;
 }
 
 /**
  * For a listener that asks for certificates, with entries or without: expiry is looked at in any case.
  *
+ * @param revocations asked about each certificate when it comes first and whenever the list has changed since
  * @param now the clock, ms
  */
-export function createCertify(entries: readonly ClientCertificateConfig[], now: () => number = Date.now): Certify {
+export function createCertify(
+  entries: readonly ClientCertificateConfig[],
+  revocations: Revocations = createRevocations(),
+  now: () => number = Date.now,
+): Certify {
   const find = createLookup(entries);
   // A connection keeps its certificate: renegotiation is off, and nothing asks for another one.
   const connections = new WeakMap<Socket, Known>();
@@ -48,8 +58,19 @@ export function createCertify(entries: readonly ClientCertificateConfig[], now: 
       if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
       const certificate = socket.getPeerX509Certificate();
       if (certificate === undefined) return undefined;
-      known = { certified: find(certificate), expiresMs: certificate.validToDate.getTime() };
+      known = {
+        certified: find(certificate),
+        expiresMs: certificate.validToDate.getTime(),
+        fingerprint: fingerprintOf(certificate),
+        serial: certificate.serialNumber,
+        generation: undefined,
+      };
       connections.set(socket, known);
+    }
+    if (known.generation !== revocations.generation) {
+      if (revocations.ofCertificate(known.fingerprint, known.serial, now()))
+        throw new RequestError('certificate_revoked', undefined, challenge('the certificate was revoked'));
+      known.generation = revocations.generation;
     }
     // Said so that what can't be compared with is expired too.
     if (!(now() < known.expiresMs))
@@ -89,11 +110,15 @@ function namesOf(certificate: X509Certificate): readonly string[] | undefined {
   // There is none at all where the certificate's is empty, whatever the types say.
   const subject = certificate.subject?.replaceAll('\n', ', ');
   return [
-    `fingerprint ${createHash('sha256').update(certificate.raw).digest('hex')}`,
+    `fingerprint ${fingerprintOf(certificate)}`,
     ...(subject === undefined ? [] : [`subject ${subject}`]),
     ...alternative.dns.map((name) => `san_dns ${name}`),
     ...alternative.uri.map((uri) => `san_uri ${uri}`),
   ];
+}
+
+function fingerprintOf(certificate: X509Certificate): string {
+  return createHash('sha256').update(certificate.raw).digest('hex');
 }
 
 function toCertified(entry: ClientCertificateConfig): Certified {

@@ -3,13 +3,14 @@
  * wrong never becomes an anonymous caller, unless the configuration says so.
  */
 import { RequestError } from '../errors.ts';
-import type { Config, JwtConfig, Principal, TokenEndpointConfig } from '../types.ts';
+import type { Config, Principal } from '../types.ts';
 import { challenge } from './challenge.ts';
 import type { Certified } from './client-certificate.ts';
-import { createConfiguredVerifier } from './configured-key.ts';
+import { createConfiguredVerifier, listKeys } from './configured-key.ts';
 import { type Credential, readCredential } from './credentials.ts';
 import { createJwtAuthenticator } from './jwt.ts';
 import { createOllamaKeyAuthenticator } from './ollama-key.ts';
+import type { Revocations } from './revocations.ts';
 import type { Verifier } from './verifier.ts';
 
 export type Authentication =
@@ -40,13 +41,20 @@ export type Identify = (
   certified?: Certified,
 ) => Principal | Promise<Principal>;
 
-/** @param issuers whose keys are not in the configuration */
-export function createIdentify(config: Config['identity'], issuers: readonly Verifier[] = []): Identify {
-  const jwtKeys = config.tokenEndpoint === undefined ? config.jwt : [...config.jwt, ownTokens(config.tokenEndpoint)];
-  const verifiers = [...jwtKeys.map(createConfiguredVerifier), ...issuers];
+/** What changes while the sidecar runs, and is made elsewhere. */
+export interface LiveParts {
+  /** In the place of those that the configured keys make. */
+  readonly verifiers?: readonly Verifier[];
+  readonly apiKeys?: Authenticator | undefined;
+  readonly revocations?: Revocations | undefined;
+}
+
+export function createIdentify(config: Config['identity'], live: LiveParts = {}): Identify {
+  const verifiers = live.verifiers ?? listKeys(config).map((key) => createConfiguredVerifier(key));
   // A new kind of credential is one more element here.
   const authenticators: readonly Authenticator[] = [
-    ...(verifiers.length > 0 ? [createJwtAuthenticator(verifiers)] : []),
+    ...(live.apiKeys ? [live.apiKeys] : []),
+    ...(verifiers.length > 0 ? [createJwtAuthenticator(verifiers, live.revocations)] : []),
     ...(config.ollamaKeys.length > 0 ? [createOllamaKeyAuthenticator(config.ollamaKeys)] : []),
   ];
   const anonymous: Principal | undefined = config.anonymous && {
@@ -91,11 +99,6 @@ export function createIdentify(config: Config['identity'], issuers: readonly Ver
     if (config.acceptUnknownCredentials && asIfNone !== undefined) return asIfNone;
     throw new RequestError('invalid_credentials', message, challenge(description));
   }
-}
-
-/** Tokens of the token endpoint are tokens like any other. */
-function ownTokens({ algorithm, verifyingKey: key, kid, issuer, audience }: TokenEndpointConfig): JwtConfig {
-  return { algorithm, key, kid, issuer, audience, claims: {}, clockToleranceS: 0 };
 }
 
 /** Two proofs of who calls must name the same caller. */

@@ -4,8 +4,10 @@
  * 3.10), so are `crit` extensions (RFC 7515 section 4.1.11) and base64url that is not canonical, which would give one token
  * several spellings. The token's `iss` chooses among the configured issuers, and nothing else that it says chooses anything.
  */
+import type { Principal } from '../types.ts';
 import type { Credential } from './credentials.ts';
 import type { Authentication } from './identify.ts';
+import { createRevocations, type Revocations } from './revocations.ts';
 import { readClaimedIssuer, readTokenHeader, type TokenHeader } from './token-header.ts';
 import type { Verifier } from './verifier.ts';
 import { notSigned, type Verified, verifyToken } from './verify-token.ts';
@@ -17,15 +19,17 @@ const mostLooks = 2;
 
 /**
  * @param verifiers at least one; those of one issuer are tried in order
+ * @param revocations asked about each token when it comes first and whenever the list has changed since
  * @param now the clock, ms
  */
 export function createJwtAuthenticator(
   verifiers: readonly Verifier[],
+  revocations: Revocations = createRevocations(),
   now: () => number = Date.now,
 ): (credential: Credential) => Authentication | Promise<Authentication> {
   const byIssuer = Map.groupBy(verifiers, ({ issuer }) => issuer);
   // Only tokens that were verified are remembered, so nobody without a key can fill it. The oldest entry leaves first.
-  const remembered = new Map<string, Verified>();
+  const remembered = new Map<string, Remembered>();
 
   return function authenticate(credential: Credential): Authentication | Promise<Authentication> {
     // A token without the scheme's name is no bearer token (RFC 6750 section 2.1), however good it is.
@@ -35,8 +39,13 @@ export function createJwtAuthenticator(
     if (known !== undefined) {
       const time = now();
       const seconds = time / 1000;
-      if (seconds < known.expires && seconds >= known.notBefore && time < known.key.usableUntilMs)
-        return { principal: known.principal };
+      if (seconds < known.expires && seconds >= known.notBefore && time < known.key.usableUntilMs) {
+        if (known.generation === revocations.generation) return known.answer;
+        if (!revocations.ofToken(known.claims, time)) {
+          known.generation = revocations.generation;
+          return known.answer;
+        }
+      }
       remembered.delete(token);
     }
     const header = readTokenHeader(token);
@@ -50,18 +59,21 @@ export function createJwtAuthenticator(
   };
 
   function tryKeys(token: string, header: TokenHeader, fitting: readonly Verifier[]): Tried {
-    const seconds = now() / 1000;
+    const time = now();
     let answer: Tried = { rejected: noKey };
     for (const verifier of fitting) {
       for (const key of verifier.keys.find(header.alg, header.kid)) {
         // One of the configuration's, spelled as there.
         const algorithm = key.algorithms.find((name) => name === header.alg);
         if (algorithm === undefined) continue;
-        const verified = verifyToken(token, key, algorithm, verifier, seconds);
+        const verified = verifyToken(token, key, algorithm, verifier, time / 1000);
         if (typeof verified !== 'string') {
+          const { generation } = revocations;
+          if (revocations.ofToken(verified.claims, time)) return { rejected: 'the token was revoked' };
           if (remembered.size >= rememberedTokens) forgetOldest(remembered);
-          remembered.set(token, verified);
-          return { principal: verified.principal };
+          const good = { principal: verified.principal };
+          remembered.set(token, { ...verified, answer: good, generation });
+          return good;
         }
         answer = { rejected: verified };
       }
@@ -90,11 +102,17 @@ export function createJwtAuthenticator(
   }
 }
 
+interface Remembered extends Verified {
+  readonly answer: { readonly principal: Principal };
+  /** Of the list of revocations that it was checked with last. */
+  generation: number;
+}
+
 type Tried = Exclude<Authentication, 'not mine' | { readonly unavailable: string }>;
 
 const noKey = 'no key fits the algorithm and the key id of this token';
 
-function forgetOldest(remembered: Map<string, Verified>): void {
+function forgetOldest(remembered: Map<string, unknown>): void {
   const oldest = remembered.keys().next();
   if (oldest.done !== true) remembered.delete(oldest.value);
 }

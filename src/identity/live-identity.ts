@@ -1,59 +1,114 @@
-/** Who calls, with everything that changes while the sidecar runs: the keys that issuers publish. */
-import type { Config, IssuerConfig } from '../types.ts';
+/** Who calls, with everything that changes while the sidecar runs: keys of issuers, of files, and what was revoked. */
+import type { KeyObject } from 'node:crypto';
+
+import type { Config, IssuerConfig, JwtConfig } from '../types.ts';
+import { createApiKeyAuthenticator } from './api-key-authenticator.ts';
+import { parseApiKeyFile } from './api-key-file.ts';
 import { readPrincipal } from './claims.ts';
+import { createConfiguredVerifier, listKeys } from './configured-key.ts';
 import { createIdentify, type Identify } from './identify.ts';
 import { createIssuerKeys, type IssuerState, type Refresh } from './issuer-keys.ts';
+import { createRevocations, parseRevocations, type Revocations } from './revocations.ts';
 import type { KeyRing, Verifier } from './verifier.ts';
+import { type FileReload, type FileState, type WatchedFile, watchFile } from './watched-file.ts';
 
 export interface LiveIdentityOptions {
+  /** Reads the key of an entry of `identity.jwt` anew; a text where it can't be used. */
+  readonly readKey: (entry: JwtConfig, bytes: Buffer) => KeyObject | string;
   /** Told of every question to an issuer. */
   readonly onRefresh: (refresh: Refresh) => void;
+  /** Told of every change of a file. */
+  readonly onReload: (reload: FileReload) => void;
+  /** ms between two looks at a file; 1 s by default. */
+  readonly everyMs?: number;
 }
 
 export interface LiveIdentity {
   readonly identify: Identify;
+  readonly revocations: Revocations;
   /** Why nobody can enter yet, in words; empty where somebody can. */
   notReady(): readonly string[];
   issuers(): readonly IssuerState[];
+  files(): readonly FileState[];
   /** Looks now. Never rejects. */
   look(): Promise<void>;
   close(): void;
 }
 
-/** Asks each issuer once before anybody calls; one that does not answer is asked again, and its callers get 503 until then. */
+/**
+ * Asks each issuer once before anybody calls; one that does not answer is asked again, and its callers get 503 until then.
+ *
+ * @throws ConfigError for a file that can't be used
+ */
 export async function startLiveIdentity(
   config: Config['identity'],
-  { onRefresh }: LiveIdentityOptions,
+  { readKey, onRefresh, onReload, everyMs }: LiveIdentityOptions,
 ): Promise<LiveIdentity> {
-  const rings = config.issuers.map((issuer) =>
-    createIssuerKeys(issuer, { graceMs: config.removedKeyGrace, onRefresh }),
-  );
-  const look = async (): Promise<void> => {
-    await Promise.all(rings.map((ring) => ring.refresh()));
+  const files: WatchedFile<unknown>[] = [];
+  const watching = { onReload, everyMs };
+
+  const watched = <T>(file: WatchedFile<T>): WatchedFile<T> => {
+    files.push(file);
+    return file;
   };
-  await look();
+
+  const revocations = createRevocations();
+  if (config.revocationsFile !== undefined) {
+    const what = { source: 'revocations' as const, path: config.revocationsFile, parse: parseRevocations };
+    revocations.replace(watched(watchFile({ ...watching, ...what, apply: revocations.replace })).value);
+  }
+
+  const apiKeys = config.apiKeysFile === undefined ? undefined : createApiKeyAuthenticator(revocations);
+  if (config.apiKeysFile !== undefined && apiKeys !== undefined) {
+    const what = { source: 'api_keys' as const, path: config.apiKeysFile, parse: parseApiKeyFile };
+    apiKeys.replace(watched(watchFile({ ...watching, ...what, apply: apiKeys.replace })).value);
+  }
+
+  const configured = listKeys(config).map((entry) => {
+    const verifier = createConfiguredVerifier(entry, config.removedKeyGrace);
+    const { member, value: path } = entry.source ?? {};
+    if (path !== undefined && (member === 'secret_file' || member === 'public_key_file')) {
+      const parse = (bytes: Buffer) => {
+        const key = readKey(entry, bytes);
+        return typeof key === 'string' ? key : { value: key };
+      };
+      watched(watchFile({ ...watching, source: 'jwt_keys', path, parse, apply: verifier.replace }));
+    }
+    return verifier;
+  });
+
+  const issuers = config.issuers.map((issuer) => {
+    const keys = createIssuerKeys(issuer, { graceMs: config.removedKeyGrace, onRefresh });
+    return { keys, verifier: createIssuerVerifier(issuer, keys) };
+  });
+  const refresh = (): Promise<unknown> => Promise.all(issuers.map(({ keys }) => keys.refresh()));
+  await refresh();
   const hasOthers =
     config.jwt.length + config.ollamaKeys.length + config.clientCertificates.length > 0 ||
+    config.apiKeysFile !== undefined ||
     config.anonymous !== undefined ||
     config.tokenEndpoint !== undefined;
 
   return {
-    identify: createIdentify(
-      config,
-      config.issuers.flatMap((issuer, index) => {
-        const ring = rings[index];
-        return ring === undefined ? [] : [createIssuerVerifier(issuer, ring)];
-      }),
-    ),
+    identify: createIdentify(config, {
+      verifiers: [...configured, ...issuers.map(({ verifier }) => verifier)],
+      apiKeys: apiKeys?.authenticate,
+      revocations,
+    }),
+    revocations,
     notReady() {
-      const states = rings.map((ring) => ring.state());
+      const states = issuers.map(({ keys }) => keys.state());
       if (hasOthers || states.some(({ refreshedMs }) => refreshedMs !== undefined)) return [];
       return states.map(({ issuer }) => `no keys of the issuer ${issuer} yet`);
     },
-    issuers: () => rings.map((ring) => ring.state()),
-    look,
+    issuers: () => issuers.map(({ keys }) => keys.state()),
+    files: () => files.map((file) => file.state()),
+    async look() {
+      await Promise.all([refresh(), ...files.map((file) => file.look())]);
+    },
     close() {
-      for (const ring of rings) ring.close();
+      for (const { keys } of issuers) keys.close();
+      for (const file of files) file.close();
     },
   };
 }

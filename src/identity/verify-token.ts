@@ -7,6 +7,7 @@ import type { TrustedKey, Verifier } from './verifier.ts';
 
 export interface Verified {
   readonly principal: Principal;
+  readonly claims: Readonly<Record<string, unknown>>;
   readonly key: TrustedKey;
   /** Seconds, the allowed difference of clocks reckoned in. */
   readonly notBefore: number;
@@ -50,6 +51,7 @@ export function verifyToken(
   if (typeof principal === 'string') return principal;
   return {
     principal,
+    claims,
     key,
     expires: exp + verifier.clockToleranceS,
     notBefore: (typeof nbf === 'number' ? nbf : Number.NEGATIVE_INFINITY) - verifier.clockToleranceS,

@@ -11,7 +11,11 @@ const day = 1_000_000_000;
 
 function clocked(key: Partial<JwtConfig> = {}) {
   const clock = { seconds: day };
-  const authenticate = createJwtAuthenticator([createConfiguredVerifier(jwtKey(key))], () => clock.seconds * 1000);
+  const authenticate = createJwtAuthenticator(
+    [createConfiguredVerifier(jwtKey(key))],
+    undefined,
+    () => clock.seconds * 1000,
+  );
   const ask = (token: string): string => {
     const answer = authenticate({ scheme: 'bearer', value: token });
     if (answer instanceof Promise || answer === 'not mine' || 'unavailable' in answer) return JSON.stringify(answer);
