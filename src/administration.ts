@@ -32,6 +32,7 @@ export interface AdministrationParts {
   /** Decisions until now, by revision. */
   readonly tallied: () => ReadonlyMap<string, TalliedRevision>;
   readonly explain: Administration['explain'];
+  readonly identity: Administration['identity'];
   readonly logLevel: LogLevel;
   /** What was bound, by name. */
   readonly listeners: () => Readonly<Record<string, Address>>;
@@ -57,6 +58,7 @@ export function createAdministration(parts: AdministrationParts): Administration
       policies: listPolicies(),
       shadow: parts.shadow && summarize(parts.shadow),
     }),
+    identity: parts.identity,
     policies: listPolicies,
     coverage: () => policy.lineages().map((lineage, index) => describeCoverage(lineage, index, parts.tallied())),
     explain: parts.explain,

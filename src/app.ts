@@ -329,6 +329,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
             return tally.revisions();
           },
           logLevel,
+          identity: identity.describe,
           explain: createExplain({
             find(decisionId) {
               batch.drain();

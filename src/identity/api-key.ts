@@ -1,6 +1,6 @@
 /**
  * API keys: `opl_<id>_<secret>`. The id, 60 bits in base32, is no secret: it stands in lists and logs. The secret is 256 bits
- * at random in base64url, so one round of SHA-256 with a salt keeps it (docs/decisions/026-hash-of-api-keys.md).
+ * at random in base64url, so one round of SHA-256 with a salt keeps it (docs/decisions/029-hash-of-api-keys.md).
  */
 import { hash, randomBytes } from 'node:crypto';
 

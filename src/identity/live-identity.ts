@@ -6,8 +6,9 @@ import { createApiKeyAuthenticator } from './api-key-authenticator.ts';
 import { parseApiKeyFile } from './api-key-file.ts';
 import { readPrincipal } from './claims.ts';
 import { createConfiguredVerifier, listKeys } from './configured-key.ts';
+import { describeIdentity, type IdentityDescription } from './describe-identity.ts';
 import { createIdentify, type Identify } from './identify.ts';
-import { createIssuerKeys, type IssuerState, type Refresh } from './issuer-keys.ts';
+import { createIssuerKeys, type Refresh } from './issuer-keys.ts';
 import { createRevocations, parseRevocations, type Revocations } from './revocations.ts';
 import type { KeyRing, Verifier } from './verifier.ts';
 import { type FileReload, type FileState, type WatchedFile, watchFile } from './watched-file.ts';
@@ -28,8 +29,9 @@ export interface LiveIdentity {
   readonly revocations: Revocations;
   /** Why nobody can enter yet, in words; empty where somebody can. */
   notReady(): readonly string[];
-  issuers(): readonly IssuerState[];
   files(): readonly FileState[];
+  /** For operators, as the admin API has it; no key is in it. */
+  describe(): IdentityDescription;
   /** Looks now. Never rejects. */
   look(): Promise<void>;
   close(): void;
@@ -101,8 +103,12 @@ export async function startLiveIdentity(
       if (hasOthers || states.some(({ refreshedMs }) => refreshedMs !== undefined)) return [];
       return states.map(({ issuer }) => `no keys of the issuer ${issuer} yet`);
     },
-    issuers: () => issuers.map(({ keys }) => keys.state()),
     files: () => files.map((file) => file.state()),
+    describe: () =>
+      describeIdentity(
+        issuers.map(({ keys }) => keys.state()),
+        files.map((file) => file.state()),
+      ),
     async look() {
       await Promise.all([refresh(), ...files.map((file) => file.look())]);
     },

@@ -31,6 +31,8 @@ test('without anything but who may enter, every default of the design stands', (
     jwt: [],
     issuers: [],
     removedKeyGrace: 0,
+    apiKeysFile: undefined,
+    revocationsFile: undefined,
     ollamaKeys: [],
     clientCertificates: [],
     anonymous: { roles: ['guest'] },

@@ -135,7 +135,13 @@ test('docs/cli.md names every option of the commands that it describes, and no o
     const program = new Command();
     const register = await commands.get(name)?.();
     register?.(program, { environment: environment(), write: () => {} });
-    const flags = program.commands.flatMap(({ options }) => options.map(({ long }) => long ?? ''));
+    const flags = [
+      ...new Set(
+        program.commands
+          .flatMap((each) => [each, ...each.commands])
+          .flatMap(({ options }) => options.map(({ long }) => long ?? '')),
+      ),
+    ];
     const asks = flags.includes('--client-ip') ? documentedIn('What is asked') : [];
     const common = ['--config', '--format', '--entrypoint', '--policy'];
     const own = (names: readonly string[]) => names.filter((each) => !common.includes(each)).sort();

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, createServer, TLSSocket } from 'node:tls';
 
 import { createCertify } from '../../src/identity/client-certificate.ts';
+import { createRevocations, parseRevocations } from '../../src/identity/revocations.ts';
 import type { ClientCertificateConfig } from '../../src/types.ts';
 import { type CertificateRequest, type Issued, issue, issueAuthority } from '../support/certificates.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
@@ -248,4 +249,37 @@ test('a certificate that did not verify is nobody, even where a server lets it i
     assert.equal(certify(socket)?.principal.id, id);
   }
   assert.equal(certify(new Socket()), undefined);
+});
+
+test('a certificate that is revoked is refused on a connection that was good before, and on those that only carry', async (t) => {
+  const tls = createServer({ cert: server.cert, key: server.key, ca: authority.cert, requestCert: true });
+  tls.listen(0, '127.0.0.1');
+  await once(tls, 'listening');
+  t.after(() => tls.close());
+  const address = tls.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const revocations = createRevocations();
+  const certify = createCertify(clientCertificates, revocations);
+  const revoke = (...entries: readonly Readonly<Record<string, string>>[]): void => {
+    const list = parseRevocations(Buffer.from(JSON.stringify({ revoked: entries })));
+    assert.ok(typeof list !== 'string', String(list));
+    revocations.replace(list.value);
+  };
+  for (const uri of ['spiffe://test/planner', 'spiffe://test/nobody']) {
+    const { cert, key } = caller({ uris: [uri] });
+    const { fingerprint256, serialNumber } = new X509Certificate(cert);
+    const secured = once(tls, 'secureConnection');
+    const client = connect({ port: address.port, host: '127.0.0.1', ca: authority.cert, cert, key });
+    t.after(() => client.destroy());
+    const [socket]: readonly unknown[] = await secured;
+    assert.ok(socket instanceof TLSSocket);
+    const id = certify(socket)?.principal.id;
+    for (const entry of [{ certificate_fingerprint: fingerprint256 }, { certificate_serial: serialNumber }]) {
+      revoke(entry);
+      assert.throws(() => certify(socket), { code: 'certificate_revoked' });
+      assert.throws(() => certify(socket), { code: 'certificate_revoked' });
+      revoke();
+      assert.equal(certify(socket)?.principal.id, id);
+    }
+  }
 });

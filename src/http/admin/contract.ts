@@ -107,6 +107,32 @@ export interface StatusDocument {
   readonly shadow?: Omit<ShadowDocument, 'disagreements'> | undefined;
 }
 
+/** Where keys come from and whether they are those of now. */
+export interface IdentityDocument {
+  readonly issuers: readonly {
+    readonly issuer: string;
+    /** Absent where they were never had. */
+    readonly refreshed_at?: string | undefined;
+    /** Of the last question, where it failed. */
+    readonly error?: string | undefined;
+    readonly keys: readonly {
+      readonly kid?: string | undefined;
+      readonly algorithms: readonly string[];
+      /** False: removed, and its grace lasts. */
+      readonly published: boolean;
+      readonly usable_until: string;
+    }[];
+    /** Published keys that are not used, and why. */
+    readonly ignored: readonly string[];
+  }[];
+  readonly files: readonly {
+    readonly source: string;
+    readonly path: string;
+    readonly loaded_at: string;
+    readonly refused?: { readonly at: string; readonly summary: string } | undefined;
+  }[];
+}
+
 export interface ReloadDocument {
   readonly policy: string;
   /** `unchanged`: what decides is what lies there. */
@@ -157,6 +183,7 @@ export interface DrainDocument {
 /** Each throws, or rejects with, a `RequestError` for what is not there or can't be done. */
 export interface Administration {
   status(): StatusDocument;
+  identity(): IdentityDocument;
   policies(): readonly PolicyDocument[];
   /** Those that are kept, the one to go back to behind the one that decides. */
   revisions(policy: string): readonly RevisionDocument[];

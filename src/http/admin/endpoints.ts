@@ -29,6 +29,7 @@ function change(path: string, members: Endpoint['members'], run: Endpoint['run']
 
 export const endpoints: readonly Endpoint[] = [
   read('/v1/status', (administration) => administration.status()),
+  read('/v1/identity', (administration) => administration.identity()),
   read('/v1/policies', (administration) => ({ policies: administration.policies() })),
   read('/v1/shadow', (administration) => administration.shadow()),
   read('/v1/policies/{name}/revisions', (administration, { name }) => ({
