@@ -21,6 +21,7 @@ export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['explain', async () => (await import('./cli/explain.ts')).registerExplain],
   ['diff', async () => (await import('./cli/diff.ts')).registerDiff],
   ['replay', async () => (await import('./cli/replay.ts')).registerReplay],
+  ['audit', async () => (await import('./cli/audit.ts')).registerAudit],
   ['init', async () => (await import('./cli/init.ts')).registerInit],
   ['schema', async () => (await import('./cli/schema.ts')).registerSchema],
   ['status', async () => (await import('./cli/status.ts')).registerStatus],

@@ -1,14 +1,14 @@
 import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 
-import { parseDuration } from '../config/units.ts';
 import { CallError } from '../errors.ts';
 import type { Config, PolicyConfig } from '../types.ts';
 import { readAuditLine } from './audit-line.ts';
 import type { CliDeps } from './config-options.ts';
 import { createJudge } from './judge.ts';
+import { readNumber, readTime } from './option-values.ts';
 import { formatOption } from './output.ts';
 import { readOfflineConfig } from './question.ts';
 import { readLines } from './read-lines.ts';
@@ -166,21 +166,4 @@ function nameUnreadable(error: unknown, name: string): unknown {
 
 function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value];
-}
-
-/** @returns Unix time, ms */
-function readTime(text: string): number {
-  const at = /^\d{4}-/.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(at)) return at;
-  try {
-    return Date.now() - parseDuration(text);
-  } catch {
-    throw new InvalidArgumentError('Write a time as in 2026-01-31T22:00:00Z, or 24h for the last 24 hours.');
-  }
-}
-
-function readNumber(text: string): number {
-  const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 1) throw new InvalidArgumentError('Write a whole number from 1.');
-  return number;
 }

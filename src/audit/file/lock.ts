@@ -2,7 +2,7 @@
  * A lock that the kernel takes back when its holder dies, however it dies. Node has no such lock of its own; SQLite, which
  * is part of it, has: fcntl's, on Linux, which hold between containers that share a directory too.
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
@@ -30,4 +30,18 @@ export function takeLock(path: string, waitMs = 0): FileLock | undefined {
     throw error;
   }
   return { release: () => database.close() };
+}
+
+/** Whether somebody writes to the file at this moment. */
+export function isHeld(path: string): boolean {
+  try {
+    // Nothing is made where nobody ever wrote.
+    if (!existsSync(`${path}.lock`)) return false;
+    const lock = takeLock(path);
+    lock?.release();
+    return lock === undefined;
+  } catch {
+    // Not ours to open: whoever writes is another user.
+    return true;
+  }
 }

@@ -1,0 +1,71 @@
+import { open, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { createJoin, type RequestEvent, type RequestFilter } from '../audit/file/requests.ts';
+import { lastRequests, type Wanted } from './audit-query.ts';
+import { toJsonLine, toTable } from './audit-rows.ts';
+
+const pollMs = 300;
+const chunkBytes = 256 * 1024;
+const lineFeed = 0x0a;
+
+/** The last requests, and with `follow` those that end from now on, until the process is stopped. */
+export async function tailRequests(
+  file: string,
+  filter: RequestFilter,
+  { limit, follow, format }: { readonly limit: number; readonly follow?: true; readonly format: Wanted },
+  write: (text: string) => void,
+): Promise<void> {
+  const print = (requests: readonly RequestEvent[], isFirst: boolean): void =>
+    write(format === 'json' ? requests.map(toJsonLine).join('') : toTable(requests, isFirst));
+  if (follow !== true) {
+    print((await lastRequests(file, filter, limit)).requests, true);
+    return;
+  }
+  // What was there is told too; of what is written from here on nothing is missed.
+  let ended: RequestEvent[] = [];
+  const join = createJoin(filter, (request) => ended.push(request));
+  let isFirst = true;
+  for await (const lines of followLines(file)) {
+    for (const line of lines) join.take(line);
+    print(isFirst ? ended.slice(-limit) : ended, isFirst);
+    isFirst = false;
+    ended = [];
+  }
+}
+
+/** Lines of the file that is written, over rotations: first all that is there, then what comes. */
+async function* followLines(path: string): AsyncGenerator<readonly Buffer[]> {
+  let handle = await open(path, 'r');
+  let position = 0;
+  let rest = Buffer.alloc(0);
+  let gathered: Buffer[] = [];
+  let isFirst = true;
+  try {
+    while (true) {
+      const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, position);
+      position += bytesRead;
+      if (bytesRead > 0) {
+        const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
+        const end = bytes.lastIndexOf(lineFeed);
+        rest = bytes.subarray(end + 1);
+        for (let at = 0; at <= end; ) {
+          const next = bytes.indexOf(lineFeed, at);
+          gathered.push(bytes.subarray(at, next));
+          at = next + 1;
+        }
+        continue;
+      }
+      if (gathered.length > 0 || isFirst) yield gathered;
+      [gathered, isFirst] = [[], false];
+      const [own, there] = [await handle.stat(), await stat(path).catch(() => undefined)];
+      if (there !== undefined && there.ino !== own.ino && own.size === position) {
+        await handle.close();
+        handle = await open(path, 'r');
+        [position, rest] = [0, Buffer.alloc(0)];
+      } else await sleep(pollMs);
+    }
+  } finally {
+    await handle.close();
+  }
+}
