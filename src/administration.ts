@@ -5,6 +5,7 @@ import { parseDuration, UnitError } from './config/units.ts';
 import type { Candidate, Lineage } from './delivery/lineage.ts';
 import type { LivePolicy, RefusedChange } from './delivery/live-policy.ts';
 import type { LiveShadow } from './delivery/live-shadow.ts';
+import { nameSource } from './delivery/name-source.ts';
 import { formatFault, PolicyError, RequestError } from './errors.ts';
 import type {
   Administration,
@@ -128,7 +129,7 @@ export function createAdministration(parts: AdministrationParts): Administration
       revision: deciding.loaded.revision,
       engine: config.engine,
       entrypoint: config.entrypoint,
-      path: config.path,
+      path: nameSource(config),
       kind: deciding.prepared.kind,
       origin: deciding.origin,
       loaded_at: new Date(deciding.loadedAtMs).toISOString(),
@@ -143,13 +144,13 @@ export function createAdministration(parts: AdministrationParts): Administration
 }
 
 function summarize(shadow: LiveShadow): NonNullable<StatusDocument['shadow']> {
-  const { name, engine, entrypoint, path, sample } = shadow.config;
+  const { name, engine, entrypoint, sample } = shadow.config;
   return {
     name,
     revision: shadow.member()?.loaded.revision,
     engine,
     entrypoint,
-    path,
+    path: nameSource(shadow.config),
     sample,
     refused: describeRefused(shadow.refused()),
     results: shadow.results(),

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { createEngine } from '../decision/engines/table.ts';
 import { decisionMembers } from '../decision/narrow.ts';
 import { loadPolicy } from '../delivery/active-policy.ts';
+import { nameSource } from '../delivery/name-source.ts';
 import { PolicyError } from '../errors.ts';
 import { type FaultQuestion, type Finding, findFaults } from '../policy/find-faults.ts';
 import { readInputSchema } from '../policy/input-schema.ts';
@@ -62,7 +63,8 @@ export function registerCheck(program: Command, deps: CliDeps): void {
         } else {
           const config = readConfig(options, deps.environment);
           for (const section of [...config.policies, ...(config.shadow ? [config.shadow] : [])]) {
-            if ((await createEngine(section)).needs === 'none') continue;
+            // What a server has is got once, where it is loaded below.
+            if (section.bundle !== undefined || (await createEngine(section)).needs === 'none') continue;
             const path = relative(deps.environment.cwd, section.path) || '.';
             reports.push(await examine([path], section, true, options, toolchain));
           }
@@ -148,7 +150,8 @@ async function load(config: ReturnType<typeof readConfig>, deps: CliDeps): Promi
   const policy = await loadPolicy(config, searchPath);
   const shadow = config.shadow && (await loadPolicy({ policies: [config.shadow] }, searchPath));
   const lines = [...policy.members, ...(shadow?.members ?? [])].map(({ config: member, prepared, loaded }) => {
-    const { path, entrypoint } = member;
+    const { entrypoint } = member;
+    const path = nameSource(member);
     const tests = prepared.kind === 'directory' ? `${prepared.testsPassed} tests passed` : `a ${prepared.kind}`;
     const warnings = (prepared.warnings ?? []).map((warning) => `${path}: ${paint('yellow', warning)}\n`);
     return `${path}: revision ${loaded.revision}, entrypoint ${entrypoint} (${loaded.shape(entrypoint)}), ${tests}\n${warnings.join('')}`;

@@ -108,7 +108,7 @@ function choosePaths({ policies }: Config, given: readonly string[], cwd: string
   if (path === undefined) return policies;
   if (only !== undefined && others.length === 0) {
     if (more.length > 0) throw new CallError('There is one policy, so --policy can be given once.');
-    return [{ ...only, path: resolve(cwd, path) }];
+    return [standIn(only, resolve(cwd, path))];
   }
   const paths = new Map<string, string>();
   for (const text of given) {
@@ -119,7 +119,12 @@ function choosePaths({ policies }: Config, given: readonly string[], cwd: string
     }
     paths.set(name, resolve(cwd, value));
   }
-  return policies.map((policy) => ({ ...policy, path: paths.get(policy.name) ?? policy.path }));
+  return policies.map((policy) => standIn(policy, paths.get(policy.name)));
+}
+
+/** What is not published yet is on no server, and nobody has signed it. */
+function standIn(policy: PolicyConfig, path: string | undefined): PolicyConfig {
+  return path === undefined ? policy : { ...policy, path, bundle: undefined, signature: undefined };
 }
 
 type Log = Omit<About, 'revision' | 'engine' | 'isRepeatable'>;
