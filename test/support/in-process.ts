@@ -47,6 +47,8 @@ export interface TestSidecar {
   /** Waits until there are so many events, at most 5 s. */
   waitForEvents(count: number): Promise<readonly AuditEvent[]>;
   metrics(): Promise<string>;
+  /** Of the test's own policy, the first one of several; empty where there is none. */
+  readonly policyPath: string;
   /** Writes files of the test's own policy, the first one of several. */
   writePolicy(files: Readonly<Record<string, string>>): void;
   writeShadow(files: Readonly<Record<string, string>>): void;
@@ -174,6 +176,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       while (events.length < count && Date.now() < deadline) await sleep(5);
       return events;
     },
+    policyPath: directories[0]?.path ?? '',
     writePolicy: (files) => writeFiles(directories[0]?.path ?? '', files),
     writeShadow: (files) => writeFiles(shadowPath ?? '', files),
     metrics: async () => (await fetch(`${opsUrl}/metrics`)).text(),

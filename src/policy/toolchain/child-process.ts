@@ -1,7 +1,7 @@
 /** One child process at a time that runs OPA's tool chain: started by the first call, ended when idle, replaced when it dies. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { constants, setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 
 import { failure } from './failure.ts';
 
@@ -154,10 +154,14 @@ function startChild({ start, inBackground }: ChildOptions): Child {
   return { call, ended: () => ended, pid: () => child.pid, end };
 }
 
+/** A tenth of the share of who is ten steps above it, where there is not enough for both. */
+const stepsBack = 10;
+const lowestPriority = 19;
+
 /** At once, so that the threads which the process starts have it too. */
 function stepBack({ pid }: ChildProcess): void {
   try {
-    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+    if (pid !== undefined) setPriority(pid, Math.min(getPriority() + stepsBack, lowestPriority));
   } catch {
     // It has ended, which the call will tell, or the system does not let us: it is as fast as others then.
   }
