@@ -15,7 +15,6 @@ import { describeShadow, describeState } from './delivery/describe-state.ts';
 import { startLiveManagement } from './delivery/live-management.ts';
 import { startLivePolicy } from './delivery/live-policy.ts';
 import { type LiveShadow, startLiveShadow } from './delivery/live-shadow.ts';
-import { ConfigError } from './errors.ts';
 import { createExplain } from './explain-past.ts';
 import { type AdminAction, createAdminListener } from './http/admin/admin-listener.ts';
 import { createServerClose } from './http/close-server.ts';
@@ -25,9 +24,7 @@ import { createOpsListener } from './http/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
 import { createCertify } from './identity/client-certificate.ts';
-import { createTokenGrant } from './identity/grant-token.ts';
 import { startLiveIdentity } from './identity/live-identity.ts';
-import { FileFaults, type WatchedFile, watchFile } from './identity/watch-file.ts';
 import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
@@ -38,7 +35,7 @@ import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
 import { createTrails } from './telemetry/trail.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
-import type { Address, AdminEvent, AskedRequest, Config, ShadowConfig, ShadowEvent, TokenClients } from './types.ts';
+import type { Address, AdminEvent, AskedRequest, Config, ShadowConfig, ShadowEvent } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
 import { watchUpstream } from './upstream/health.ts';
 import { createModelList } from './upstream/model-list.ts';
@@ -112,6 +109,30 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     ready: () => notReady().length === 0,
     certificateExpiries: () => certificates.expiries(),
   });
+  const wrongSecrets = createSparse({
+    most: 10,
+    perMs: 60_000,
+    onLeftOut: (client, left_out) => log.warn({ client, left_out }, 'more token requests with a wrong secret'),
+  });
+  // Before the policy: a file that is at fault ends the start while nothing has to be closed again.
+  const identity = await startLiveIdentity(config.identity, {
+    readKey: readKeyAnew,
+    readClients,
+    onWrongSecret(client) {
+      if (wrongSecrets.admits(client)) log.warn({ client }, 'a token request named a client with a wrong secret');
+    },
+    onRefresh({ issuer, error, ...facts }) {
+      metrics.identityReloaded('issuer', issuer, error === undefined ? 'success' : 'failure');
+      if (error !== undefined) log.error({ issuer, err: error }, 'the keys of an issuer could not be had');
+      else if (facts.added + facts.removed > 0) log.info({ issuer, ...facts }, 'an issuer has other keys');
+    },
+    onReload({ source, path, fault }) {
+      metrics.identityReloaded(source, '', fault === undefined ? 'success' : 'failure');
+      if (fault === undefined) log.info({ source, path }, 'a file of keys has changed and is in use');
+      else
+        log.error({ source, path, fault }, 'a file of keys has changed and can not be used: the former content stays');
+    },
+  });
   // A remote engine that is away fails every request. Metrics and the audit log have each of them.
   const failures = createSparse({
     most: 10,
@@ -165,20 +186,6 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         'the policy held the event loop up and is evaluated in threads of its own from now on',
       ),
   });
-  const identity = await startLiveIdentity(config.identity, {
-    readKey: readKeyAnew,
-    onRefresh({ issuer, error, ...facts }) {
-      metrics.identityReloaded('issuer', issuer, error === undefined ? 'success' : 'failure');
-      if (error !== undefined) log.error({ issuer, err: error }, 'the keys of an issuer could not be had');
-      else if (facts.added + facts.removed > 0) log.info({ issuer, ...facts }, 'an issuer has other keys');
-    },
-    onReload({ source, path, fault }) {
-      metrics.identityReloaded(source, '', fault === undefined ? 'success' : 'failure');
-      if (fault === undefined) log.info({ source, path }, 'a file of keys has changed and is in use');
-      else
-        log.error({ source, path, fault }, 'a file of keys has changed and can not be used: the former content stays');
-    },
-  });
   management?.started();
   const disagreements = createSparse({
     most: 100,
@@ -231,25 +238,13 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     config.upstream.readiness === 'required'
       ? watchUpstream({ baseUrl: config.upstream.baseUrl, agent, everyMs: config.upstream.checkEvery })
       : undefined;
-  const { tokenEndpoint } = config.identity;
-  const refusedClients = createSparse({
-    most: 10,
-    perMs: 60_000,
-    onLeftOut: (client, left_out) => log.warn({ client, left_out }, 'more token requests with a wrong secret'),
-  });
-  const clients = tokenEndpoint && watchClients(tokenEndpoint.clientsFile);
   const faults = createSocketFaults();
   const via = createVia();
   const pipeline = createPipeline({
     config,
     certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates, identity.revocations),
     identify: identity.identify,
-    tokens:
-      tokenEndpoint &&
-      clients &&
-      createTokenGrant(tokenEndpoint, clients.current, (client) => {
-        if (refusedClients.admits(client)) log.warn({ client }, 'a token request named a client with a wrong secret');
-      }),
+    tokens: identity.tokens,
     policy: policy.deciding,
     shadow,
     upstream,
@@ -377,7 +372,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     auditUnrecorded: metrics.auditUnrecorded,
     tellNow: batch.drain,
     async reload() {
-      await Promise.all([policy.look(), shadow?.look(), certificates.look(), identity.look(), clients?.look()]);
+      await Promise.all([policy.look(), shadow?.look(), certificates.look(), identity.look()]);
     },
     leave(leaving) {
       drain.stay();
@@ -387,7 +382,6 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       closing = true;
       logLevel.close();
       certificates.close();
-      clients?.close();
       health?.close();
       await closeData(graceMs);
       identity.close();
@@ -397,7 +391,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       await Promise.all([closeOps(graceMs), closeAdmin?.(graceMs)]);
       handshakes.close();
       refusals.close();
-      refusedClients.close();
+      wrongSecrets.close();
       batch.drain();
       await management?.close();
       upstream.close();
@@ -408,26 +402,6 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       failures.close();
     },
   };
-
-  function watchClients(path: string): WatchedFile<TokenClients> {
-    try {
-      return watchFile<TokenClients>({
-        path,
-        read: readClients,
-        onChanged(faults) {
-          if (faults.length === 0) log.info({ file: path }, 'the clients of the token endpoint were read again');
-          else
-            log.error(
-              { file: path, faults },
-              'the clients of the token endpoint can not be read: the former ones hold',
-            );
-        },
-      });
-    } catch (error) {
-      if (error instanceof FileFaults) throw new ConfigError(error.faults);
-      throw error;
-    }
-  }
 
   function observeShadow(shadowConfig: ShadowConfig): LiveShadow {
     const { name, path, engine, entrypoint, sample } = shadowConfig;

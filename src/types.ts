@@ -52,7 +52,7 @@ export type AnswerKind =
 /** The verified caller. */
 export interface Principal {
   readonly id: string;
-  readonly kind: 'jwt' | 'api_key' | 'ollama_key' | 'client_certificate' | 'anonymous';
+  readonly kind: 'jwt' | 'api_key' | 'kubernetes' | 'ollama_key' | 'client_certificate' | 'anonymous';
   readonly roles: readonly string[];
   /** The claim `agent_role` or `role`; undefined where the credential carries neither. */
   readonly agentRole: string | undefined;
@@ -465,6 +465,35 @@ export interface OllamaKeyConfig {
   readonly clockToleranceMs: number;
 }
 
+/** Service accounts of a cluster, and where its keys come from. */
+export interface KubernetesConfig {
+  /** The only accepted value of `iss`. */
+  readonly issuer: string;
+  readonly audience: string;
+  readonly algorithms: readonly JwtConfig['algorithm'][];
+  readonly apiServer: URL;
+  /** Absolute, and need not be there where there is a `jwksFile`. */
+  readonly caFile: string;
+  readonly tokenFile: string;
+  /** Absolute; a file with the keys in the place of the API server. */
+  readonly jwksFile: string | undefined;
+  /** Tokens that are valid for longer are refused. */
+  readonly maxLifetimeS: number;
+  readonly clockToleranceS: number;
+  /** The first that fits counts; `*` fits every name. */
+  readonly serviceAccounts: readonly ServiceAccountConfig[];
+}
+
+export interface ServiceAccountConfig {
+  readonly namespace: string;
+  readonly name: string;
+  readonly roles: readonly string[];
+  readonly agentRole: string | undefined;
+  readonly permissions: readonly string[];
+  /** Absent: the namespace. */
+  readonly tenant: string | undefined;
+}
+
 /** A client of the token endpoint. */
 export interface TokenClient {
   readonly id: string;
@@ -728,6 +757,8 @@ export interface Config {
     readonly revocationsFile?: string | undefined;
     readonly ollamaKeys: readonly OllamaKeyConfig[];
     readonly clientCertificates: readonly ClientCertificateConfig[];
+    /** Absent: tokens of service accounts are not known. */
+    readonly kubernetes?: KubernetesConfig | undefined;
     /** Absent: there is no token endpoint. */
     readonly tokenEndpoint?: TokenEndpointConfig | undefined;
     readonly anonymous: { readonly roles: readonly string[] } | undefined;

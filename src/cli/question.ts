@@ -189,6 +189,7 @@ const principalMembers = new Set(['id', 'kind', 'roles', 'agent_role', 'permissi
 const kinds: Readonly<Record<Principal['kind'], true>> = {
   jwt: true,
   api_key: true,
+  kubernetes: true,
   ollama_key: true,
   client_certificate: true,
   anonymous: true,

@@ -4,6 +4,7 @@ import { claims } from './claims-schema.ts';
 import { clientCertificates } from './client-certificate-schema.ts';
 import { duration, name } from './fields.ts';
 import { issuers } from './issuers-schema.ts';
+import { kubernetes } from './kubernetes-schema.ts';
 import { parseSshKey } from './ssh-key.ts';
 import { tokenEndpoint } from './token-endpoint-schema.ts';
 import { UnitError } from './units.ts';
@@ -126,6 +127,7 @@ export const identity = z
       .describe('Tokens, API keys and certificates that count no longer although they are good.'),
     ollama_keys: ollamaKeys.describe("Keys of Ollama's own command line, which signs with OLLAMA_AUTH=1."),
     client_certificates: clientCertificates.describe('Certificates of callers, where listen.tls asks for them.'),
+    kubernetes: kubernetes.optional().describe('Service accounts of a Kubernetes cluster.'),
     token_endpoint: tokenEndpoint.optional().describe('POST /auth/token, for clients with an id and a secret.'),
     anonymous: z
       .strictObject({ roles: z.array(name()).min(1) })
@@ -157,6 +159,7 @@ export const identity = z
     revocationsFile: value.revocations?.file,
     ollamaKeys: value.ollama_keys,
     clientCertificates: value.client_certificates,
+    kubernetes: value.kubernetes,
     tokenEndpoint: value.token_endpoint,
     anonymous: value.anonymous,
     acceptUnknownCredentials: value.accept_unknown_credentials,

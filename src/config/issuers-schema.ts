@@ -9,7 +9,7 @@ import { parseBaseUrl, quote, UnitError } from './units.ts';
 /** Those of RFC 7518 section 3.1 whose keys can be published. */
 const algorithm = z.enum(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512']);
 
-function parseHttpsUrl(value: string | number): URL {
+export function parseHttpsUrl(value: string | number): URL {
   const text = String(value);
   const url = URL.parse(text);
   if (url?.protocol !== 'https:' || /[\s\\#@]/.test(text))

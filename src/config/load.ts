@@ -7,6 +7,7 @@ import { loadAudit } from './audit.ts';
 import { describeIssue, describeUnknown, type Fault, formatFaults, type Path, type Place } from './faults.ts';
 import { type JwtMembers, jwtKeySchema } from './identity-schema.ts';
 import { isSameKey, loadKey } from './keys.ts';
+import { toKubernetes } from './kubernetes.ts';
 import { isMap, placeOf, valueAt } from './layers.ts';
 import { loadManagement } from './management.ts';
 import { memberAt } from './members.ts';
@@ -139,7 +140,8 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     identity.apiKeysFile === undefined &&
     !identity.clientCertificates.some(({ roles }) => roles.length > 0) &&
     identity.anonymous === undefined &&
-    identity.tokenEndpoint === undefined
+    identity.tokenEndpoint === undefined &&
+    identity.kubernetes === undefined
   ) {
     report(
       ['identity'],
@@ -181,7 +183,8 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     return key === undefined ? [] : [toJwtConfig(entry, key)];
   });
   reportTwins(jwt, report);
-  const { tokenEndpoint: section, ...callers } = identity;
+  const { tokenEndpoint: section, kubernetes: cluster, ...callers } = identity;
+  const kubernetes = cluster && toKubernetes(cluster, inFile.directory);
   const tokenEndpoint = section && signingKey && toTokenEndpoint(section, signingKey, inFile);
   return {
     listen: { ...listen, tls: listen.tls && listenTls && { ...listen.tls, ...listenTls } },
@@ -200,6 +203,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
       apiKeysFile: absolute(['identity', 'api_keys', 'file'], identity.apiKeysFile),
       revocationsFile: absolute(['identity', 'revocations', 'file'], identity.revocationsFile),
       issuers: identity.issuers.map((issuer, index) => ({ ...issuer, tls: issuerTls?.[index] })),
+      ...(kubernetes && { kubernetes }),
       ...(tokenEndpoint && { tokenEndpoint }),
     },
     timeouts,

@@ -7,6 +7,7 @@ import type {
   Config,
   IssuerConfig,
   JwtConfig,
+  KubernetesConfig,
   ListenTls,
   OllamaKeyConfig,
   OpaConfig,
@@ -50,6 +51,7 @@ export function printConfig(config: Config): string {
       ...(identity.revocationsFile === undefined ? {} : { revocations: { file: identity.revocationsFile } }),
       ollama_keys: identity.ollamaKeys.map(printOllamaKey),
       client_certificates: identity.clientCertificates.map(printClientCertificate),
+      ...(identity.kubernetes && { kubernetes: printKubernetes(identity.kubernetes) }),
       ...(identity.tokenEndpoint && { token_endpoint: printTokenEndpoint(identity.tokenEndpoint) }),
       ...(identity.anonymous === undefined ? {} : { anonymous: { roles: identity.anonymous.roles } }),
       accept_unknown_credentials: identity.acceptUnknownCredentials,
@@ -258,6 +260,28 @@ function printIssuer(entry: IssuerConfig): Record<string, unknown> {
     refresh_min: printDuration(entry.refreshMin),
     refresh_max: printDuration(entry.refreshMax),
     stale: printDuration(entry.stale),
+  };
+}
+
+function printKubernetes(section: KubernetesConfig): Record<string, unknown> {
+  return {
+    audience: quoted(section.audience),
+    issuer: quoted(section.issuer),
+    algorithms: section.algorithms,
+    api_server: section.apiServer.href.replace(/\/$/, ''),
+    ca_file: section.caFile,
+    token_file: section.tokenFile,
+    ...(section.jwksFile !== undefined && { jwks_file: section.jwksFile }),
+    max_lifetime: printDuration(section.maxLifetimeS * 1_000),
+    clock_tolerance: printDuration(section.clockToleranceS * 1_000),
+    service_accounts: section.serviceAccounts.map(({ namespace, name, roles, agentRole, permissions, tenant }) => ({
+      namespace: quoted(namespace),
+      name: quoted(name),
+      roles,
+      ...(agentRole === undefined ? {} : { agent_role: quoted(agentRole) }),
+      permissions,
+      ...(tenant === undefined ? {} : { tenant: quoted(tenant) }),
+    })),
   };
 }
 

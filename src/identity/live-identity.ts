@@ -1,14 +1,17 @@
 /** Who calls, with everything that changes while the sidecar runs: keys of issuers, of files, and what was revoked. */
 import type { KeyObject } from 'node:crypto';
 
-import type { Config, IssuerConfig, JwtConfig } from '../types.ts';
+import type { Config, IssuerConfig, JwtConfig, TokenClients } from '../types.ts';
 import { createApiKeyAuthenticator } from './api-key-authenticator.ts';
 import { parseApiKeyFile } from './api-key-file.ts';
 import { readPrincipal } from './claims.ts';
 import { createConfiguredVerifier, listKeys } from './configured-key.ts';
 import { describeIdentity, type IdentityDescription } from './describe-identity.ts';
+import { createTokenGrant, type TokenGrant } from './grant-token.ts';
 import { createIdentify, type Identify } from './identify.ts';
 import { createIssuerKeys, type Refresh } from './issuer-keys.ts';
+import { createKubernetesVerifier } from './kubernetes.ts';
+import { createKubernetesKeys } from './kubernetes-keys.ts';
 import { createRevocations, parseRevocations, type Revocations } from './revocations.ts';
 import type { KeyRing, Verifier } from './verifier.ts';
 import { type FileReload, type FileState, type WatchedFile, watchFile } from './watched-file.ts';
@@ -16,6 +19,10 @@ import { type FileReload, type FileState, type WatchedFile, watchFile } from './
 export interface LiveIdentityOptions {
   /** Reads the key of an entry of `identity.jwt` anew; a text where it can't be used. */
   readonly readKey: (entry: JwtConfig, bytes: Buffer) => KeyObject | string;
+  /** Reads the file of clients; faults never hold a hash. */
+  readonly readClients: (text: string) => TokenClients | readonly string[];
+  /** Told of a token request for a client that there is. */
+  readonly onWrongSecret: (clientId: string) => void;
   /** Told of every question to an issuer. */
   readonly onRefresh: (refresh: Refresh) => void;
   /** Told of every change of a file. */
@@ -26,6 +33,8 @@ export interface LiveIdentityOptions {
 
 export interface LiveIdentity {
   readonly identify: Identify;
+  /** Where there is a token endpoint. */
+  readonly tokens: TokenGrant | undefined;
   readonly revocations: Revocations;
   /** Why nobody can enter yet, in words; empty where somebody can. */
   notReady(): readonly string[];
@@ -44,7 +53,7 @@ export interface LiveIdentity {
  */
 export async function startLiveIdentity(
   config: Config['identity'],
-  { readKey, onRefresh, onReload, everyMs }: LiveIdentityOptions,
+  { readKey, readClients, onWrongSecret, onRefresh, onReload, everyMs }: LiveIdentityOptions,
 ): Promise<LiveIdentity> {
   const files: WatchedFile<unknown>[] = [];
   const watching = { onReload, everyMs };
@@ -79,10 +88,31 @@ export async function startLiveIdentity(
     return verifier;
   });
 
+  let tokens: TokenGrant | undefined;
+  if (config.tokenEndpoint !== undefined) {
+    const clients = watched(
+      watchFile<TokenClients>({
+        ...watching,
+        source: 'clients',
+        path: config.tokenEndpoint.clientsFile,
+        parse(bytes) {
+          const read = readClients(bytes.toString('utf8'));
+          return read instanceof Map ? { value: read } : `has faults: ${[...read].join('; ')}`;
+        },
+        apply: () => {},
+      }),
+    );
+    tokens = createTokenGrant(config.tokenEndpoint, () => clients.value, onWrongSecret);
+  }
+
   const issuers = config.issuers.map((issuer) => {
     const keys = createIssuerKeys(issuer, { graceMs: config.removedKeyGrace, onRefresh });
     return { keys, verifier: createIssuerVerifier(issuer, keys) };
   });
+  if (config.kubernetes !== undefined) {
+    const keys = createKubernetesKeys(config.kubernetes, { graceMs: config.removedKeyGrace, onRefresh, watching });
+    issuers.push({ keys, verifier: createKubernetesVerifier(config.kubernetes, keys) });
+  }
   const refresh = (): Promise<unknown> => Promise.all(issuers.map(({ keys }) => keys.refresh()));
   await refresh();
   const hasOthers =
@@ -98,6 +128,7 @@ export async function startLiveIdentity(
       revocations,
     }),
     revocations,
+    tokens,
     notReady() {
       const states = issuers.map(({ keys }) => keys.state());
       if (hasOthers || states.some(({ refreshedMs }) => refreshedMs !== undefined)) return [];

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 
+import { readClients } from '../../src/config/clients-file.ts';
 import { readKeyAnew } from '../../src/config/keys.ts';
 import { ConfigError, RequestError } from '../../src/errors.ts';
 import { createApiKey } from '../../src/identity/api-key.ts';
@@ -34,7 +35,14 @@ async function start(t: TestContext, over: Partial<Config['identity']>) {
       rolePrecedence: [],
       ...over,
     },
-    { readKey: readKeyAnew, onRefresh: () => {}, onReload: (reload) => reloads.push(reload), everyMs: 20 },
+    {
+      readKey: readKeyAnew,
+      readClients,
+      onWrongSecret: () => {},
+      onRefresh: () => {},
+      onReload: (reload) => reloads.push(reload),
+      everyMs: 20,
+    },
   );
   t.after(() => identity.close());
   const ask = async (headers: readonly string[]): Promise<string> => {

@@ -72,6 +72,7 @@ export interface TestSidecarOptions {
   readonly removedKeyGrace?: number;
   readonly ollamaKeys?: Config['identity']['ollamaKeys'];
   readonly clientCertificates?: Config['identity']['clientCertificates'];
+  readonly kubernetes?: Config['identity']['kubernetes'];
   readonly tokenEndpoint?: Config['identity']['tokenEndpoint'];
   readonly anonymousRoles?: readonly string[];
   readonly timeouts?: Partial<Config['timeouts']>;
@@ -132,6 +133,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       removedKeyGrace: options.removedKeyGrace ?? 0,
       ollamaKeys: options.ollamaKeys ?? [],
       clientCertificates: options.clientCertificates ?? [],
+      kubernetes: options.kubernetes,
       tokenEndpoint: options.tokenEndpoint,
       anonymous: options.anonymousRoles && { roles: options.anonymousRoles },
       acceptUnknownCredentials: false,
