@@ -1,27 +1,13 @@
 /** A bundle of a service, as OPA's configuration names it: below the path of the service, with its token. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 
-import { packBundle } from '../../src/policy/write-bundle.ts';
 import { bundleOfService } from '../../src/service-bundle.ts';
 import { startControlPlane } from '../support/control-plane.ts';
 import { startTestSidecar } from '../support/in-process.ts';
-import { managementOf, policy, serviceAt } from './managed.ts';
-
-export function bundleOf(revision: string, files: Readonly<Record<string, string>> = policy): Promise<Uint8Array> {
-  const manifest = JSON.stringify({ revision, roots: ['ollama', 'system', 'discovery'] });
-  const all = Object.entries({ ...files, '.manifest': manifest });
-  return packBundle(new Map(all.map(([name, text]) => [name, Buffer.from(text)])));
-}
-
-function makeDirectory(t: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), 'opallama-management-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
-}
+import { bundleOf, makeDirectory } from './makers.ts';
+import { managementOf, serviceAt } from './managed.ts';
 
 test('a bundle of a service decides, and status says when it was asked for and what it is', async (t) => {
   const plane = await startControlPlane();
