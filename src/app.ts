@@ -141,16 +141,18 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   });
   const management =
     config.management &&
-    startLiveManagement(config.management, {
+    (await startLiveManagement(config.management, {
       policies: config.policies,
       version: readVersion(),
+      searchPath: options.searchPath,
       policy: () => policy,
       metrics,
       log,
-    });
+    }));
   const policy = await startLivePolicy(config, {
     searchPath: options.searchPath,
-    logRules: management !== undefined,
+    logRules: management?.logsDecisions,
+    ...(management && { bundles: management.bundles }),
     onLoaded(member, percent) {
       metrics.policyReloaded('success');
       management?.loaded(member);
@@ -290,7 +292,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       return metrics.expose(accept);
     },
     notReady,
-    details: () => [...describeState(policy), ...(shadow ? describeShadow(shadow) : [])],
+    details: () => [
+      ...(management?.describe() ?? []),
+      ...describeState(policy),
+      ...(shadow ? describeShadow(shadow) : []),
+    ],
   });
   const certificates = watchCertificates(securedConnections(config, dataListener, agent), (connection, faults) => {
     metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');
@@ -372,6 +378,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     auditUnrecorded: metrics.auditUnrecorded,
     tellNow: batch.drain,
     async reload() {
+      await management?.look();
       await Promise.all([policy.look(), shadow?.look(), certificates.look(), identity.look()]);
     },
     leave(leaving) {

@@ -1,5 +1,5 @@
 /** What the configuration says of OPA's management APIs (docs/management.md). Types only; durations in ms, sizes in bytes. */
-import type { BundleConfig, OpaConfig, UpstreamTls } from './types.ts';
+import type { BundleConfig, OpaConfig, SignatureConfig, UpstreamTls } from './types.ts';
 
 /** A control plane, as OPA's `services` has it. */
 export interface ServiceConfig {
@@ -46,6 +46,17 @@ export interface DecisionLogConfig {
   readonly shutdown: number;
 }
 
+export interface DiscoveryConfig {
+  readonly service: string;
+  readonly resource: string;
+  readonly bundle: BundleConfig;
+  /** Below `data`, with slashes; undefined for all of it. */
+  readonly decision: string | undefined;
+  /** Absolute; where the last good configuration is kept. */
+  readonly stateDir: string;
+  readonly signature: SignatureConfig | undefined;
+}
+
 export interface ManagementConfig {
   /** Stand in every report and event, beside `id` and `version`. */
   readonly labels: Readonly<Record<string, string>>;
@@ -53,4 +64,5 @@ export interface ManagementConfig {
   readonly bundles: readonly NamedBundle[];
   readonly status: StatusConfig | undefined;
   readonly decisionLogs: DecisionLogConfig | undefined;
+  readonly discovery: DiscoveryConfig | undefined;
 }

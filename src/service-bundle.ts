@@ -15,3 +15,10 @@ export function bundleOfService(service: ServiceConfig, polling: BundlePolling):
   const place = new URL(`${url.href.replace(/\/$/, '')}/${resource}`);
   return { url: place, name, token, tokenSource, tls, poll, longPoll, timeout, size };
 }
+
+/** Stays below the service's URL, whoever wrote it: no dot segment, no host, no query. */
+export function isPlainResource(text: string): boolean {
+  return text
+    .split('/')
+    .every((segment) => /^[A-Za-z0-9._~:@!$&'()*+,;=-]+$/.test(segment) && !/^\.\.?$/.test(segment));
+}

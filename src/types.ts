@@ -589,6 +589,7 @@ export interface SignatureConfig {
 
 /** A bundle on a server, as OPA's bundle API has it. */
 export interface BundleConfig {
+  /** `bundle:<name>` while nobody has said where the bundle of this name is. */
   readonly url: URL;
   /** By which a service has it; absent where `policy.path` is its URL. */
   readonly name?: string | undefined;

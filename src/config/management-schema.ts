@@ -1,17 +1,17 @@
 /** The section `management`: OPA's management APIs, as OPA's own configuration names them. */
 import { z } from 'zod';
+import { isPlainResource } from '../service-bundle.ts';
 import { duration, name, parsed, size } from './fields.ts';
 import { isLoopback } from './ollama-host.ts';
+import { signature } from './signature-schema.ts';
 import { parseServerName } from './tls-schema.ts';
 import { parseBaseUrl, quote, UnitError } from './units.ts';
 
 const mebibyte = 1024 * 1024;
 
-/** Stays below the service's URL, whoever wrote it: no dot segment, no host, no query. */
 export function parseResource(value: string | number): string {
   const text = String(value).replace(/^\//, '');
-  const segments = text.split('/');
-  if (!segments.every((segment) => /^[A-Za-z0-9._~:@!$&'()*+,;=-]+$/.test(segment) && !/^\.\.?$/.test(segment)))
+  if (!isPlainResource(text))
     throw new UnitError(`${quote(value)} is no path below the URL of the service; write bundles/authz.tar.gz`);
   return text;
 }
@@ -158,6 +158,25 @@ export const decisionLogs = z
   }))
   .describe('Decisions are sent to a service.');
 
+const discovery = z
+  .strictObject({
+    service: service().describe('That has the discovery bundle.'),
+    resource: resource().describe("The bundle's path below the service's URL."),
+    decision: parsed((value) => {
+      const text = String(value).replace(/^\//, '');
+      if (!/^[^\s/]+(\/[^\s/]+)*$/.test(text))
+        throw new UnitError(`${quote(value)} is no path; write a/b for data.a.b`);
+      return text;
+    }, 'a path such as discovery/config')
+      .optional()
+      .describe('Where in the bundle the configuration is, with slashes. Default: all of its data.'),
+    state_dir: name().describe('A directory of this sidecar alone, in which the last good one is kept.'),
+    signature: signature.optional(),
+    ...poll,
+  })
+  .transform(({ state_dir: stateDir, long_poll: longPoll, ...rest }) => ({ ...rest, stateDir, longPoll }))
+  .describe('A bundle that says which bundles decide and where status and decisions go.');
+
 export const management = z
   .strictObject({
     labels: z
@@ -168,6 +187,7 @@ export const management = z
     bundles,
     status: status.optional(),
     decision_logs: decisionLogs.optional(),
+    discovery: discovery.optional(),
   })
   .optional()
   .transform((value) => {

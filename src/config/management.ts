@@ -1,7 +1,9 @@
+import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { ManagementConfig, NamedBundle, ServiceConfig } from '../management-config.ts';
+import type { DiscoveryConfig, ManagementConfig, NamedBundle, ServiceConfig } from '../management-config.ts';
 import { bundleOfService } from '../service-bundle.ts';
 import type { Path } from './faults.ts';
+import { loadKey } from './keys.ts';
 import { valueAt } from './layers.ts';
 import type { management as managementSchema } from './management-schema.ts';
 import { loadToken } from './opa.ts';
@@ -48,7 +50,7 @@ export function loadManagement(section: Section, sources: PolicySources): Manage
       { name, service: from, resource: path, bundle: bundleOfService(service, { ...polling, name, resource: path }) },
     ];
   });
-  const { status, decisionLogs } = section;
+  const { status, decisionLogs, discovery } = section;
   const statusService = status && find(status.service, ['management', 'status', 'service']);
   const logService = decisionLogs && find(decisionLogs.service, ['management', 'decision_logs', 'service']);
   return {
@@ -58,5 +60,34 @@ export function loadManagement(section: Section, sources: PolicySources): Manage
     status: status && statusService && { ...status, service: statusService },
     decisionLogs: decisionLogs &&
       logService && { ...decisionLogs, service: logService, resource: `/${decisionLogs.resource}` },
+    discovery: discovery && loadDiscovery(discovery, find, sources),
   };
+}
+
+function loadDiscovery(
+  section: NonNullable<Section['discovery']>,
+  find: (name: string, at: Path) => ServiceConfig | undefined,
+  sources: PolicySources,
+): DiscoveryConfig | undefined {
+  const at = ['management', 'discovery'];
+  const service = find(section.service, [...at, 'service']);
+  const { signature: signed, resource, decision } = section;
+  let signature: DiscoveryConfig['signature'];
+  if (signed !== undefined) {
+    const loaded = loadKey(signed, (member) => sources.directory([...at, 'signature', member]), sources);
+    if ('key' in loaded) {
+      const { algorithm, key_id: keyId, scope, exclude_files: excludeFiles } = signed;
+      signature = { algorithm, ...loaded, keyId, scope, excludeFiles };
+    } else sources.report([...at, 'signature', ...(loaded.member === undefined ? [] : [loaded.member])], loaded.fault);
+  }
+  return (
+    service && {
+      service: service.name,
+      resource,
+      decision,
+      bundle: bundleOfService(service, { ...section, name: 'discovery' }),
+      stateDir: resolve(sources.directory([...at, 'state_dir']), section.stateDir),
+      signature,
+    }
+  );
 }

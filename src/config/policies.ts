@@ -56,7 +56,10 @@ export function readShadow(
   if (shadow === undefined) return undefined;
   const path = ['policy', 'shadow'];
   if (names.includes(shadow.name)) sources.report([...path, 'name'], 'is the name of a policy that decides');
-  return { ...complete(shadow, path, sources), sample: shadow.sample };
+  const completed = complete(shadow, path, sources);
+  if (completed.bundle?.url.protocol === 'bundle:')
+    sources.report([...path, 'path'], 'names no bundle of management.bundles; a shadow takes none that is discovered');
+  return { ...completed, sample: shadow.sample };
 }
 
 function complete(entry: Entry, at: Path, sources: PolicySources): PolicyConfig {
@@ -134,8 +137,15 @@ function completeBundle(entry: Entry, at: Path, sources: PolicySources): BundleC
   return { url, ...rest, ...token, tls: tls && loaded && { ...tls, ...loaded } };
 }
 
+/** Of `management.bundles`, or one that discovery is yet to name. */
 function findBundle(name: string, at: Path, { management, report }: PolicySources): BundleConfig | undefined {
   const known = management?.bundles.find((bundle) => bundle.name === name)?.bundle;
-  if (known === undefined) report(at, 'names no bundle of management.bundles');
-  return known;
+  if (known !== undefined) return known;
+  if (management?.discovery === undefined) {
+    report(at, 'names no bundle of management.bundles, and there is no management.discovery that could name it');
+    return undefined;
+  }
+  const { poll, longPoll, timeout, size } = management.discovery.bundle;
+  const nowhere = { token: undefined, tokenSource: undefined, tls: undefined };
+  return { url: new URL(`bundle:${name}`), name, ...nowhere, poll, longPoll, timeout, size };
 }

@@ -156,7 +156,7 @@ function printSignature({ algorithm, source, keyId, scope, excludeFiles }: Signa
 }
 
 function printManagement(management: ManagementConfig): Record<string, unknown> {
-  const { labels, services, bundles, status, decisionLogs } = management;
+  const { labels, services, bundles, status, decisionLogs, discovery } = management;
   return {
     labels,
     services: services.map((service) => ({
@@ -189,6 +189,16 @@ function printManagement(management: ManagementConfig): Record<string, unknown> 
         min_delay: printDuration(decisionLogs.minDelay),
         max_delay: printDuration(decisionLogs.maxDelay),
         shutdown: printDuration(decisionLogs.shutdown),
+      },
+    }),
+    ...(discovery && {
+      discovery: {
+        service: quoted(discovery.service),
+        resource: discovery.resource,
+        ...(discovery.decision !== undefined && { decision: discovery.decision }),
+        state_dir: discovery.stateDir,
+        ...(discovery.signature && { signature: printSignature(discovery.signature) }),
+        ...printPolling(discovery.bundle),
       },
     }),
   };

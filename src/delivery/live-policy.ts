@@ -6,7 +6,7 @@
 import { createMirror, type Mirror, type MirrorFacts } from '../policy/mirror.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
-import type { AskedRequest, Config, PolicyConfig } from '../types.ts';
+import type { AskedRequest, BundleConfig, Config, PolicyConfig } from '../types.ts';
 import {
   type ActivePolicy,
   createDeciding,
@@ -31,6 +31,8 @@ export interface LivePolicyOptions extends Pick<LoadOptions, 'onLost' | 'onMoved
   readonly onEvaluationError: (error: unknown, asked: AskedRequest | undefined, policy: string) => void;
   /** A policy that took its place could not be kept for a restart. */
   readonly onNotKept?: (error: unknown, policy: string) => void;
+  /** Where bundles are that policies name, in the place of what the configuration says; as far as it was discovered. */
+  readonly bundles?: ReadonlyMap<string, BundleConfig>;
   /** ms between two looks without a notice; 2 s by default. */
   readonly everyMs?: number;
 }
@@ -55,6 +57,8 @@ export interface LivePolicy {
   waiting(): ReadonlyMap<string, number>;
   /** What became of the questions for the bundle of a policy; undefined where it comes from no server. */
   download(name: string): MirrorFacts | undefined;
+  /** A bundle is elsewhere from now on, for every policy that names it. Never rejects. */
+  retarget(name: string, bundle: BundleConfig): Promise<void>;
   /** Looks now whether anything changed, and takes it in. Never rejects. */
   look(): Promise<void>;
   /**
@@ -141,6 +145,10 @@ export async function startLivePolicy(
     refused: () => refused,
     waiting: () => waiting,
     download: (name) => mirrors.get(name)?.facts(),
+    async retarget(name, bundle) {
+      const named = policies.filter((policy) => policy.bundle?.name === name);
+      await Promise.all(named.map((policy) => mirrors.get(policy.name)?.retarget(bundle)));
+    },
     async look() {
       await Promise.all([...watches.keys()].map(lookAt));
     },
@@ -187,7 +195,7 @@ export async function startLivePolicy(
     if (bundle === undefined) return [];
     let failure: unknown;
     const mirror = createMirror({
-      bundle,
+      bundle: (bundle.name === undefined ? undefined : options.bundles?.get(bundle.name)) ?? bundle,
       file: path,
       onWritten: async () => watches.get(name)?.look(),
       onFailure(error) {

@@ -36,6 +36,10 @@ const mostRedirects = 3;
 
 /** @throws PolicyError for anything that is neither a bundle nor "not modified"; never says what the token is */
 export async function downloadBundle(config: BundleConfig, options: DownloadOptions): Promise<Downloaded> {
+  if (!/^https?:$/.test(config.url.protocol))
+    throw new PolicyError(
+      `Nobody has said yet which service has the bundle ${config.name ?? ''}: discovery is to name it.`,
+    );
   let url = config.url;
   for (let redirects = 0; redirects <= mostRedirects; redirects += 1) {
     const result = await ask(url, config, options);

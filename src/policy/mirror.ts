@@ -35,6 +35,8 @@ export interface Mirror {
   follow(): void;
   /** Asks now. Never rejects. */
   look(): Promise<void>;
+  /** Asks elsewhere from now on. Never rejects. */
+  retarget(bundle: BundleConfig): Promise<void>;
   close(): void;
 }
 
@@ -44,7 +46,8 @@ const label = z.object({ url: z.string(), etag: z.string(), sha256: z.string() }
 /** The first pause behind a failure, ms; each is twice the one before, up to the usual one. */
 const firstPauseMs = 500;
 
-export function createMirror({ bundle, file, onWritten, onFailure }: MirrorOptions): Mirror {
+export function createMirror({ bundle: configured, file, onWritten, onFailure }: MirrorOptions): Mirror {
+  let bundle = configured;
   let facts: MirrorFacts = {
     lastRequestMs: undefined,
     lastSuccessfulRequestMs: undefined,
@@ -82,6 +85,16 @@ export function createMirror({ bundle, file, onWritten, onFailure }: MirrorOptio
       controller.abort();
       await asking;
       clearTimeout(timer);
+      await askOnce(0);
+    },
+    async retarget(next) {
+      controller.abort();
+      await asking;
+      clearTimeout(timer);
+      bundle = next;
+      // A tag is the other server's, and what is wrong there is to be told.
+      etag = undefined;
+      failures = 0;
       await askOnce(0);
     },
     close() {

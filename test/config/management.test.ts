@@ -87,3 +87,17 @@ test('a policy names a bundle that there is, and has somewhere to keep it', () =
   assert.match(named('{ path: "bundle:../x", state_dir: s }'), /names a bundle as bundle:authz/);
   assert.match(named('{ path: "bundle:x", state_dir: s, bundle: { poll: 1s } }'), /says management.bundles/);
 });
+
+test('a policy may name a bundle that discovery is yet to name', () => {
+  const discovery = 'discovery: { service: a, resource: d.tar.gz, decision: /x/y, state_dir: found }';
+  const text = `${guests}management: { services: [${service}], ${discovery} }\npolicy: { path: "bundle:x", state_dir: s }\n`;
+  const { management, policies } = load({ yaml: text });
+  assert.equal(policies[0]?.bundle?.url.href, 'bundle:x');
+  assert.equal(management?.discovery?.decision, 'x/y');
+  assert.equal(management?.discovery?.stateDir, '/etc/app/found');
+  assert.equal(management?.discovery?.bundle.url.href, 'https://a.example/d.tar.gz');
+  const printed = printConfig(load({ yaml: text }));
+  assert.equal(printConfig(load({ yaml: printed })), printed);
+  const shadow = text.replace('state_dir: s', 'state_dir: s, shadow: { path: "bundle:y", state_dir: t }');
+  assert.match(faultsOf({ yaml: shadow }).join(), /policy.shadow.path: .*a shadow takes none that is discovered/);
+});

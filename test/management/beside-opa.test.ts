@@ -13,7 +13,7 @@ import { startTestSidecar } from '../support/in-process.ts';
 import { buildLimitMs, buildOpaCli, noGo } from '../support/opa-cli.ts';
 import { startOpaServer } from '../support/opa-server.ts';
 import { bundleOf, makeDirectory } from './makers.ts';
-import { decide, logsTo, managementOf, policy, serviceAt } from './managed.ts';
+import { decide, managementOf, policy, serviceAt } from './managed.ts';
 
 const masks = {
   'system/log.rego': `package system.log
@@ -39,33 +39,46 @@ test('OPA and the sidecar tell the same control plane the same', { skip: noGo, t
   plane.serve('bundles/authz.tar.gz', await bundleOf('r1', files));
 
   const directory = makeDirectory(t);
+  // Where everything else is, both are told by the same discovery bundle.
+  const polling = { min_delay_seconds: 1, max_delay_seconds: 1 };
+  const discovered = {
+    bundles: { authz: { service: 'control', resource: 'bundles/authz.tar.gz', polling } },
+    status: { service: 'control' },
+    decision_logs: { service: 'control', reporting: polling },
+  };
+  const discovery = { 'discovery/data.json': JSON.stringify({ config: discovered }) };
+  plane.serve('discovery.tar.gz', await bundleOf('d1', discovery));
   const configuration = {
     labels: { region: 'test', who: 'opa' },
     services: { control: { url: plane.url, credentials: { bearer: { token: 'let-me-in' } } } },
-    bundles: {
-      authz: {
-        service: 'control',
-        resource: 'bundles/authz.tar.gz',
-        polling: { min_delay_seconds: 1, max_delay_seconds: 1 },
-      },
-    },
-    status: { service: 'control' },
-    decision_logs: { service: 'control', reporting: { min_delay_seconds: 1, max_delay_seconds: 1 } },
+    discovery: { service: 'control', resource: 'discovery.tar.gz', decision: 'discovery/config', polling },
   };
   writeFileSync(join(directory, 'opa.json'), JSON.stringify(configuration));
   const opa = await startOpaServer({ args: ['--config-file', join(directory, 'opa.json'), '--log-level', 'info'] });
   t.after(() => opa.kill());
 
   const service = serviceAt(plane.url);
-  const polling = { poll: 500, longPoll: 0, timeout: 5000, size: 1 << 20 };
-  const bundle = bundleOfService(service, { name: 'authz', resource: 'bundles/authz.tar.gz', ...polling });
+  const asked = { poll: 500, longPoll: 0, timeout: 5000, size: 1 << 20 };
+  const nobody = { token: undefined, tokenSource: undefined, tls: undefined };
+  const resource = 'discovery.tar.gz';
   const sidecar = await startTestSidecar({
     upstream: 'http://127.0.0.1:9',
-    policyConfig: { bundle, stateDir: directory, path: join(directory, 'policy.download.tar.gz') },
+    policyConfig: {
+      bundle: { url: new URL('bundle:authz'), name: 'authz', ...nobody, ...asked },
+      stateDir: directory,
+      path: join(directory, 'policy.download.tar.gz'),
+    },
     management: managementOf({
       labels: { region: 'test', who: 'sidecar' },
-      status: { service, partition: undefined, interval: 500 },
-      decisionLogs: logsTo(service),
+      services: [service],
+      discovery: {
+        service: service.name,
+        resource,
+        bundle: bundleOfService(service, { name: 'discovery', resource, ...asked }),
+        decision: 'discovery/config',
+        stateDir: directory,
+        signature: undefined,
+      },
     }),
   });
   t.after(() => sidecar.close());
@@ -129,7 +142,18 @@ test('OPA and the sidecar tell the same control plane the same', { skip: noGo, t
     assert.equal(ours?.path, theirs?.path);
     for (const header of ['content-type', 'authorization'] as const)
       assert.equal(ours?.headers[header], theirs?.headers[header], header);
-    const [told, telling] = [bundleTold('opa'), bundleTold('sidecar')];
+    compareBundles(bundleTold('opa'), bundleTold('sidecar'));
+    compareBundles(Object(theirs?.body['discovery']), Object(ours?.body['discovery']));
+    for (const member of ['labels', 'bundles', 'discovery', 'plugins', 'decision_logs', 'metrics'])
+      assert.equal(kindOf(ours?.body[member]), kindOf(theirs?.body[member]), member);
+    for (const plugin of ['bundle', 'discovery', 'decision_logs', 'status'])
+      assert.equal(
+        Object(Object(ours?.body['plugins'])[plugin])['state'],
+        Object(Object(theirs?.body['plugins'])[plugin])['state'],
+        plugin,
+      );
+  };
+  const compareBundles = (told: Json, telling: Json): void => {
     for (const [member, value] of Object.entries(told)) {
       // OPA's timers of its own stages.
       if (member === 'metrics') continue;
@@ -140,16 +164,11 @@ test('OPA and the sidecar tell the same control plane the same', { skip: noGo, t
       assert.deepEqual(telling[member], told[member], member);
     // OPA reads Rego while it downloads: what does not parse was none.
     if (told['code'] === undefined) assert.equal(telling['size'], told['size']);
-    for (const member of ['labels', 'bundles', 'plugins', 'decision_logs', 'metrics'])
-      assert.equal(kindOf(ours?.body[member]), kindOf(theirs?.body[member]), member);
-    for (const plugin of ['bundle', 'decision_logs', 'status'])
-      assert.equal(
-        Object(Object(ours?.body['plugins'])[plugin])['state'],
-        Object(Object(theirs?.body['plugins'])[plugin])['state'],
-        plugin,
-      );
   };
-  await t.test('status has the members that OPA gives it, and the same revision', compareStatus);
+  await t.test('status has the members that OPA gives it, and the same revision', async () => {
+    await plane.until(() => ['opa', 'sidecar'].every((who) => reportOf(who)?.body['decision_logs'] !== undefined));
+    compareStatus();
+  });
 
   await t.test('a broken bundle is refused by both, with the same code, file and line', async () => {
     plane.serve(

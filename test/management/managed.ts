@@ -41,6 +41,7 @@ export function managementOf(over: Partial<ManagementConfig>): ManagementConfig 
     bundles: [],
     status: undefined,
     decisionLogs: undefined,
+    discovery: undefined,
     ...over,
   };
 }
