@@ -17,6 +17,7 @@ import type {
   ReloadDocument,
   StatusDocument,
 } from './http/admin/contract.ts';
+import type { Support } from './support.ts';
 import { type LevelState, type LogLevel, settableLevels } from './telemetry/log-level.ts';
 import type { Address } from './types.ts';
 import { readVersion } from './version.ts';
@@ -35,6 +36,7 @@ export interface AdministrationParts {
   readonly explain: Administration['explain'];
   readonly identity: Administration['identity'];
   readonly logLevel: LogLevel;
+  readonly support: Support;
   /** What was bound, by name. */
   readonly listeners: () => Readonly<Record<string, Address>>;
 }
@@ -44,7 +46,7 @@ export function createAdministration(parts: AdministrationParts): Administration
   const startedMs = Date.now();
   const version = readVersion();
 
-  return {
+  const administration: Administration = {
     status: () => ({
       version,
       started_at: new Date(startedMs).toISOString(),
@@ -96,6 +98,7 @@ export function createAdministration(parts: AdministrationParts): Administration
       if (shadow === undefined) throw new RequestError('unknown_policy', 'No shadow is configured: policy.shadow.');
       return { ...summarize(shadow), disagreements: shadow.disagreements() };
     },
+    support: () => parts.support(administration),
     logLevel: () => describeLevel(parts.logLevel.state()),
     setLogLevel(wanted, time) {
       const level = settableLevels.find((each) => each === wanted);
@@ -104,6 +107,7 @@ export function createAdministration(parts: AdministrationParts): Administration
       return describeLevel(parts.logLevel.set(level, time === undefined ? undefined : readTime(time)));
     },
   };
+  return administration;
 
   function find(name: string): Lineage {
     const lineages = policy.lineages();

@@ -29,11 +29,13 @@ import { createBodyBudget } from './input/body.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import { withoutContent } from './input/without-content.ts';
 import { createToolchain } from './policy/toolchain/toolchain.ts';
+import { createSupport } from './support.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createLogLevel } from './telemetry/log-level.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
 import { createTrails } from './telemetry/trail.ts';
+import { withoutText } from './telemetry/without-text.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
 import type { Address, AdminEvent, AskedRequest, Config, ShadowConfig, ShadowEvent } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
@@ -57,6 +59,8 @@ export interface AppOptions {
   readonly isAuditFailing?: () => boolean;
   /** Why requests can't be recorded at the moment, in words; empty where they can. */
   readonly recordNotReady?: () => readonly string[];
+  /** The latest lines of the log, for a support bundle; none by default. */
+  readonly recentLines?: () => readonly string[];
   /** PATH, where an `opa` is looked for if the tool chain's module was not built. */
   readonly searchPath: string | undefined;
   /** Added to every answer. */
@@ -87,6 +91,13 @@ export interface App {
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
   const { log } = options;
   const logLevel = createLogLevel(log);
+  /** Policies that are code of the user's. */
+  const modules = new Set(
+    [...config.policies, ...(config.shadow ? [config.shadow] : [])].flatMap(({ engine, name }) =>
+      engine === 'module' ? [name] : [],
+    ),
+  );
+  const tellable = (error: unknown, name: string): unknown => (modules.has(name) ? withoutText(error) : error);
   const agent = createUpstreamAgent(config.upstream.baseUrl, config.upstream.tls);
   const models = createModelList({
     baseUrl: config.upstream.baseUrl,
@@ -177,11 +188,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     },
     onEvaluationError(error, asked, name) {
       if (failures.admits(name))
-        log.error({ err: error, ...idsOf(asked), policy: name }, 'the policy failed to evaluate');
+        log.error({ err: tellable(error, name), ...idsOf(asked), policy: name }, 'the policy failed to evaluate');
     },
     onNotKept: (error, name) =>
       log.error({ err: error, policy: name }, 'the policy could not be kept for a restart: see policy.state_dir'),
-    onLost: (cause, name) => log.warn({ err: cause, policy: name }, 'a thread of the policy was ended and is replaced'),
+    onLost: (cause, name) =>
+      log.warn({ err: tellable(cause, name), policy: name }, 'a thread of the policy was ended and is replaced'),
     onMoved: (tookMs, name) =>
       log.warn(
         { took_ms: tookMs, policy: name },
@@ -331,6 +343,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
           },
           logLevel,
           identity: identity.describe,
+          support: createSupport({
+            config,
+            metrics: async () => (await metrics.expose(undefined)).text,
+            readiness: () => [...notReady(), ...describeState(policy)],
+            lines: options.recentLines ?? (() => []),
+          }),
           explain: createExplain({
             find(decisionId) {
               batch.drain();
@@ -421,9 +439,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       onRefused: ({ error }) => log.error({ shadow: name, path, err: error }, 'the shadow can not be loaded'),
       onEvaluationError(error, asked) {
         if (disagreements.admits('failures'))
-          log.error({ err: error, ...idsOf(asked), shadow: name }, 'the shadow failed to evaluate');
+          log.error({ err: tellable(error, name), ...idsOf(asked), shadow: name }, 'the shadow failed to evaluate');
       },
-      onLost: (cause) => log.warn({ err: cause, shadow: name }, 'a thread of the shadow was ended and is replaced'),
+      onLost: (cause) =>
+        log.warn({ err: tellable(cause, name), shadow: name }, 'a thread of the shadow was ended and is replaced'),
       onMoved: (took_ms) =>
         log.warn({ took_ms, shadow: name }, 'the shadow held the event loop up and is evaluated in threads of its own'),
       onResult: (result) => metrics.shadowDecided(name, result),

@@ -31,6 +31,7 @@ export const commands: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['log-level', async () => (await import('./cli/log-level.ts')).registerLogLevel],
   ['client', async () => (await import('./cli/client.ts')).registerClient],
   ['keys', async () => (await import('./cli/keys.ts')).registerKeys],
+  ['support-bundle', async () => (await import('./cli/support-bundle.ts')).registerSupportBundle],
   ['token', async () => (await import('./cli/token.ts')).registerToken],
 ]);
 

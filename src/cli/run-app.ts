@@ -1,6 +1,7 @@
 /** Runs the sidecar until it is told to stop. Shared by `serve` and `quickstart`. */
 import { type App, startApp } from '../app.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
+import { createRecentLines } from '../telemetry/recent-lines.ts';
 import type { Config } from '../types.ts';
 import { openSinks } from './open-sinks.ts';
 
@@ -21,7 +22,8 @@ const lastBytesMs = 1000;
 
 /** @throws what `startApp` throws, before anything listens */
 export async function runApp(config: Config, options: RunOptions): Promise<Running> {
-  const log = createLogger(config.log.level);
+  const lines = createRecentLines();
+  const log = createLogger(config.log.level, { keep: lines.add });
   let app: App | undefined;
   const sinks = await openSinks(config.audit, log, () => app);
   const start = (): Promise<App> =>
@@ -33,6 +35,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
       admit: sinks.admit,
       recordNotReady: sinks.notReady,
       isAuditFailing: sinks.isFailing,
+      recentLines: lines.list,
       searchPath: options.searchPath,
       ...(options.extraHeaders && { extraHeaders: options.extraHeaders }),
     });

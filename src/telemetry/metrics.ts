@@ -177,8 +177,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ['source', 'issuer', 'result'],
     registers,
   });
-  // What is not there before its first time is missed by who looks for an increase.
-  for (const result of ['success', 'failure'] as const) reloads.inc({ result }, 0);
   const tlsReloads = new Counter({
     name: 'opallama_tls_reload_total',
     help: 'Changes of the files of certificates.',
@@ -283,6 +281,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers,
   });
 
+  // What is not there before its first time is missed by who looks for an increase.
+  for (const result of ['success', 'failure'] as const) reloads.inc({ result }, 0);
+  for (const sink of ['record', 'stdout', 'file']) auditFailures.inc({ sink }, 0);
+  for (const result of ['mask_failed', 'buffer_full', 'too_large', 'refused', 'lost'] as const)
+    decisionLogEvents.inc({ result }, 0);
   registerProcessMetrics(registry, options.version ?? 'unknown');
   const exemplars = createExemplars();
   /** What to name the request by that is being counted, if it is one to point at. */

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 
 import { pino } from 'pino';
 
+import { makeDirectory } from '../policy/directory.ts';
 import { adminToken, callAdmin, codeOf } from '../support/admin.ts';
 import { startTestSidecar, type TestSidecarOptions } from '../support/in-process.ts';
 
@@ -167,4 +169,23 @@ test('a level that is none, and a time that is none, are refused and change noth
     assert.deepEqual([answer.status, codeOf(answer)], [400, 'invalid_member'], JSON.stringify(send));
   }
   assert.deepEqual((await callAdmin(sidecar, '/v1/log-level')).body, { level: 'warn', configured: 'warn' });
+});
+
+test('of what code of the user throws no text is told: it may quote a prompt', async (t) => {
+  const folder = await makeDirectory(t, {
+    'policy.mjs': `export function evaluate(input) {
+  const text = 'bad prompt: ' + input.messages[0].content;
+  throw Object.assign(new TypeError(text, { cause: new Error(text) }), { code: 'E_MINE', input });
+}
+`,
+  });
+  const path = join(folder, 'policy.mjs');
+  const { chat, lines } = await start(t, { policyConfig: { engine: 'module', path } });
+  const answer = await chat(['operator'], { 'x-request-id': 'r-9' });
+  assert.equal(answer.status, 500);
+  const told = lines.find(({ msg }) => msg === 'the policy failed to evaluate');
+  assert.equal(told?.['request_id'], 'r-9');
+  const text = JSON.stringify(lines);
+  assert.doesNotMatch(text, new RegExp(canary));
+  assert.match(text, /"note":"its text is left out/);
 });

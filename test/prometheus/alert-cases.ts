@@ -44,6 +44,17 @@ export const alertCases: Readonly<Record<string, AlertCase>> = {
     labels: instance,
     series: (isBad) => ({ [`opallama_audit_failures_total{${at}}`]: isBad ? '0x7 2x10' : '5x20' }),
   },
+  OpallamaAuditFileFailing: {
+    at: '5m',
+    labels: instance,
+    series: (isBad) => ({ [`opallama_audit_file_failing{${at}}`]: isBad ? '1x10' : '1x1 0x10' }),
+  },
+  OpallamaDecisionLogLost: {
+    at: '10m',
+    labels: instance,
+    series: (isBad) =>
+      shares('opallama_decision_log_events_total', { [`result="${isBad ? 'buffer_full' : 'uploaded'}"`]: 1 }),
+  },
   OpallamaPolicyRefused: {
     at: '10m',
     labels: instance,

@@ -276,7 +276,11 @@ test('requests in flight, failed audit writes and loads of a policy are counted'
   metrics.policyReloaded('failure');
   metrics.policyReloaded('failure');
   assert.deepEqual(await series('opallama_requests_in_flight'), { '': '1' });
-  assert.deepEqual(await series('opallama_audit_failures_total'), { '{sink="stdout"}': '1' });
+  assert.deepEqual(await series('opallama_audit_failures_total'), {
+    '{sink="record"}': '0',
+    '{sink="stdout"}': '1',
+    '{sink="file"}': '0',
+  });
   assert.deepEqual(await series('opallama_policy_reload_total'), {
     '{result="success"}': '1',
     '{result="failure"}': '2',

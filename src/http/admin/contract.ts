@@ -163,6 +163,11 @@ export interface ShadowDocument {
   readonly disagreements: readonly object[];
 }
 
+/** What helps whoever is to find a fault from afar, without a secret: texts of files by their names. */
+export interface SupportDocument {
+  readonly files: Readonly<Record<string, string>>;
+}
+
 /** How much the log tells. */
 export interface LogLevelDocument {
   readonly level: string;
@@ -195,6 +200,7 @@ export interface Administration {
   /** @param percent of the callers, 0 to 100 */
   rollOut(policy: string, percent: number): Promise<ChangeDocument>;
   shadow(): ShadowDocument;
+  support(): Promise<SupportDocument>;
   logLevel(): LogLevelDocument;
   /** @param time a duration such as `10m`, after which the configured level is back; undefined for not before a restart */
   setLogLevel(level: string, time: string | undefined): LogLevelDocument;

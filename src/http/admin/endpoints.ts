@@ -62,6 +62,7 @@ export const endpoints: readonly Endpoint[] = [
       return administration.explain(decisionId);
     },
   },
+  read('/v1/support', (administration) => administration.support()),
   read('/v1/log-level', (administration) => administration.logLevel()),
   change('/v1/log-level', ['level', 'for'], (administration, { body: { level, for: time } }) => {
     if (typeof level !== 'string') throw new RequestError('invalid_member', 'The member "level" must be a string.');
