@@ -1,7 +1,12 @@
 /** The requests that the bench sends and the answers that its stand-in for Ollama has ready for them. */
 
-/** `length`: the whole answer at once; `ndjson` and `sse`: a stream of frames in that framing. */
-export type Kind = 'length' | 'ndjson' | 'sse';
+/**
+ * `length`: the whole answer at once, of Ollama's own API; `completion`: the same of OpenAI's; `ndjson` and `sse`: a stream
+ * of frames in that framing.
+ */
+export type Kind = 'length' | 'completion' | 'ndjson' | 'sse';
+
+const openaiPath = '/v1/chat/completions';
 
 export interface Asked {
   readonly kind: Kind;
@@ -17,18 +22,28 @@ const bodyBytes = 1024;
 const created = '2026-01-01T00:00:00.000000000Z';
 
 /** @returns a whole HTTP request for one keep-alive connection */
-export function buildRequest(kind: Kind, frames: number, token: string): Buffer {
+export function buildRequest(
+  kind: Kind,
+  frames: number,
+  token: string,
+  headers: Readonly<Record<string, string>> = {},
+): Buffer {
   const body = buildBody(kind, frames);
   const head = [
-    `POST ${kind === 'sse' ? '/v1/chat/completions' : '/api/chat'} HTTP/1.1`,
+    `POST ${isOpenai(kind) ? openaiPath : '/api/chat'} HTTP/1.1`,
     'host: 127.0.0.1',
     'user-agent: opallama-bench',
     'accept: */*',
     'content-type: application/json',
     `content-length: ${Buffer.byteLength(body)}`,
     `authorization: Bearer ${token}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
   ];
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+function isOpenai(kind: Kind): boolean {
+  return kind === 'sse' || kind === 'completion';
 }
 
 /** A chat of some turns, filled up to a fixed size. */
@@ -42,21 +57,21 @@ function buildBody(kind: Kind, frames: number): string {
         { role: 'assistant', content: 'Because air scatters blue light more than red light.' },
         { role: 'user', content: question },
       ],
-      stream: kind !== 'length',
-      ...(kind === 'sse'
+      stream: kind === 'ndjson' || kind === 'sse',
+      ...(isOpenai(kind)
         ? { max_tokens: frames, temperature: 0.7 }
         : { options: { num_predict: frames, temperature: 0.7 } }),
     });
   return render('Tell me more. '.repeat(bodyBytes).slice(0, bodyBytes - Buffer.byteLength(render(''))));
 }
 
-/** What the stand-in makes of a request, read without a parser: it knows who writes to it. */
+/** What the stand-in makes of a request, read without a parser: it knows who writes to it, some of them with spaces. */
 export function readAsked(head: string, body: Buffer): Asked {
   const text = body.toString('latin1');
-  const frames = Number(/"(?:num_predict|max_tokens)":(\d+)/.exec(text)?.[1] ?? 0);
-  if (!text.includes('"stream":true')) return { kind: 'length', frames, includeUsage: false };
-  const kind = head.startsWith('POST /v1/') ? 'sse' : 'ndjson';
-  return { kind, frames, includeUsage: text.includes('"include_usage":true') };
+  const frames = Number(/"(?:num_predict|max_tokens)": ?(\d+)/.exec(text)?.[1] ?? 0);
+  const openai = head.startsWith('POST /v1/');
+  if (!/"stream": ?true/.test(text)) return { kind: openai ? 'completion' : 'length', frames, includeUsage: false };
+  return { kind: openai ? 'sse' : 'ndjson', frames, includeUsage: /"include_usage": ?true/.test(text) };
 }
 
 const chatBody = Buffer.from(
@@ -66,6 +81,24 @@ const chatBody = Buffer.from(
     message: { role: 'assistant', content: 'Short waves are scattered by the molecules of the air. '.repeat(6) },
     done: true,
     ...nativeCounts(80),
+  }),
+);
+
+const completionBody = Buffer.from(
+  JSON.stringify({
+    id: 'chatcmpl-1',
+    object: 'chat.completion',
+    created: 1_767_225_600,
+    model,
+    system_fingerprint: 'fp_ollama',
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content: 'Short waves are scattered by the molecules of the air. '.repeat(6) },
+        finish_reason: 'stop',
+      },
+    ],
+    usage: { prompt_tokens: 240, completion_tokens: 80, total_tokens: 320 },
   }),
 );
 
@@ -84,6 +117,7 @@ function nativeCounts(frames: number) {
 /** @returns each frame of a stream as Ollama writes it, one HTTP chunk each; an answer of known length is one frame */
 export function buildFrames({ kind, frames, includeUsage }: Asked): readonly Buffer[] {
   if (kind === 'length') return [chatBody];
+  if (kind === 'completion') return [completionBody];
   const [frame, last] = kind === 'ndjson' ? nativeFrames(frames) : openaiFrames(frames, includeUsage);
   return [...Array.from({ length: frames }, () => frame), last];
 }

@@ -1,11 +1,11 @@
 /** From rounds to figures. */
 import type { Figure } from '../figures.ts';
-import type { Round, RoundsByWay, Way } from './rounds.ts';
+import type { Round, RoundsByWay, Way, WayName } from './rounds.ts';
 import { medianOf, medianRatio, quantileOf } from './statistics.ts';
 
-export type ByName = Readonly<Record<Way['name'], readonly Round[]>>;
+export type ByName = Readonly<Record<WayName, readonly Round[]>>;
 
-export function select(rounds: RoundsByWay, ways: Readonly<Record<Way['name'], Way>>): ByName {
+export function select(rounds: RoundsByWay, ways: Readonly<Record<WayName, Way>>): ByName {
   const of = (way: Way): readonly Round[] => rounds.get(way) ?? [];
   return { direct: of(ways.direct), bare: of(ways.bare), sidecar: of(ways.sidecar), bundle: of(ways.bundle) };
 }

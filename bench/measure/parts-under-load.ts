@@ -6,7 +6,7 @@ import type { Part } from '../figures.ts';
 import type { Load } from '../load/drive.ts';
 import type { ByName } from './costs.ts';
 import { type PartTime, splitByPart } from './parts.ts';
-import { type Round, runRound, type Way } from './rounds.ts';
+import { type Round, runRound, type Way, type WayName } from './rounds.ts';
 import { medianOf } from './statistics.ts';
 
 export interface PartsOptions {
@@ -21,7 +21,7 @@ export interface PartsOptions {
 
 /** @returns µs for each request or frame */
 export async function comparePartsUnder(
-  ways: { readonly bare: Way; readonly sidecar: Way },
+  ways: { readonly bare: Way<WayName>; readonly sidecar: Way<WayName> },
   options: PartsOptions,
 ): Promise<readonly Part[]> {
   const bare = await measureParts(ways.bare, options);
@@ -39,7 +39,7 @@ export async function comparePartsUnder(
   });
 }
 
-async function measureParts(way: Way, options: PartsOptions): Promise<readonly PartTime[]> {
+async function measureParts(way: Way<WayName>, options: PartsOptions): Promise<readonly PartTime[]> {
   const { load, rounds, count, directory } = options;
   if (way.peer === undefined) throw new Error('There is no process to profile.');
   await way.peer.startProfile();

@@ -7,7 +7,7 @@ import { type Peer, startPeer } from '../peers/process.ts';
 import { awaitReady, defaultPolicy, furnishSidecar, type SidecarHome, signToken } from '../peers/sidecar-home.ts';
 import { buildBundle } from './bundle.ts';
 import type { Plan } from './plan.ts';
-import { measureIdle, type Way } from './rounds.ts';
+import { measureIdle, type Way, type WayName } from './rounds.ts';
 
 export interface Surroundings {
   /** For what the measurement needs on a disk. */
@@ -16,7 +16,7 @@ export interface Surroundings {
   readonly auditFd: number;
 }
 
-export interface Ways extends Readonly<Record<Way['name'], Way>> {
+export interface Ways extends Readonly<Record<WayName, Way<WayName>>> {
   readonly bundlePath: string;
   /** Of the sidecar on Rego. */
   readonly opsPort: number;

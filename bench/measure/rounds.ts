@@ -4,8 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { drive, type Load, type LoadResult } from '../load/drive.ts';
 import type { Peer } from '../peers/process.ts';
 
-export interface Way {
-  readonly name: 'direct' | 'bare' | 'sidecar' | 'bundle';
+/** The ways of `npm run bench`. */
+export type WayName = 'direct' | 'bare' | 'sidecar' | 'bundle';
+
+export interface Way<Name extends string = string> {
+  readonly name: Name;
   readonly port: number;
   /** The process whose CPU time counts. Undefined: none is in between. */
   readonly peer: Peer | undefined;

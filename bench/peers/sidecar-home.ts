@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 
 import jwt from 'jsonwebtoken';
 
-const issuer = 'https://id.example';
-const audience = 'opallama';
-const secret = 'a secret of the bench, longer than 32 bytes';
+export const issuer = 'https://id.example';
+export const audience = 'opallama';
+export const benchSecret = 'a-secret-of-the-bench-longer-than-32-bytes';
 export const defaultPolicy = fileURLToPath(new URL('../../policies/', import.meta.url));
 
 export interface SidecarHome {
@@ -42,12 +42,12 @@ export async function furnishSidecar(
   const file = join(home, 'opallama.yaml');
   // JSON is YAML.
   await writeFile(file, JSON.stringify(config, undefined, 2));
-  return { directory: home, args: ['serve', '--config', file], env: { BENCH_SECRET: secret }, dataPort, opsPort };
+  return { directory: home, args: ['serve', '--config', file], env: { BENCH_SECRET: benchSecret }, dataPort, opsPort };
 }
 
 export function signToken(): string {
   const claims = { sub: 'alice', roles: ['developer'], tenant: 'acme', scope: 'chat models' };
-  return jwt.sign(claims, secret, { algorithm: 'HS256', issuer, audience, expiresIn: '1h' });
+  return jwt.sign(claims, benchSecret, { algorithm: 'HS256', issuer, audience, expiresIn: '1h' });
 }
 
 /** Asks until the sidecar is ready. @throws where it isn't in time */
@@ -77,7 +77,7 @@ export async function withDirectory<T>(work: (directory: string) => Promise<T>):
   }
 }
 
-function findFreePort(): Promise<number> {
+export function findFreePort(): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const probe = createServer();
   probe.once('error', reject);

@@ -79,7 +79,7 @@ function tick(): void {
 /** The bytes of each write: the head goes with the first frame, the end of the body with the last. */
 function prepare(asked: Asked): readonly Buffer[] {
   const frames = buildFrames(asked);
-  if (asked.kind === 'length') return frames.map(answerOf);
+  if (asked.kind === 'length' || asked.kind === 'completion') return frames.map(answerOf);
   const contentType = asked.kind === 'ndjson' ? 'application/x-ndjson' : 'text/event-stream';
   const head = `HTTP/1.1 200 OK\r\nContent-Type: ${contentType}\r\n${date()}Transfer-Encoding: chunked\r\n\r\n`;
   const framed = new Map<Buffer, Buffer>();

@@ -6,6 +6,8 @@ import { test } from 'node:test';
 
 import { isMet, render } from '../../bench/figures.ts';
 import { measureAll } from '../../bench/measure/all.ts';
+import { compareGateways, renderComparison } from '../../bench/measure/gateways.ts';
+import { bareProxy, sidecar } from '../../bench/peers/gateways/ours.ts';
 import { withDirectory } from '../../bench/peers/sidecar-home.ts';
 import { createToolchain } from '../../src/policy/toolchain/toolchain.ts';
 
@@ -49,6 +51,23 @@ test('a short bench measures every way, compares the sidecar with the bare proxy
   );
   const results = { node: 'v26', platform: 'linux', cpus: '2', quick: true, ...measured };
   assert.match(render(results), /CPU of a request +[\d.]+ +[\d.]+ +µs +[\d.]+ +<= 1.6x +(met|MISSED)/);
+});
+
+test('gateways are asked for answers and for streams in one run, and make a table', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  const table = await withDirectory(async (directory) => {
+    await using auditLog = await open(join(directory, 'audit.jsonl'), 'w');
+    const plan = { rounds: 1, roundMs: 50, warmUpMs: 20, frames: 5, makeDirectory: async () => directory };
+    return renderComparison(await compareGateways([bareProxy, sidecar(auditLog.fd)], plan));
+  });
+  const [, , bare = '', ours = ''] = table.split('\n');
+  assert.match(
+    bare,
+    /^\| http-proxy-middleware \| [\d.]+, Express [\d.]+ \| passes on \| \d+ \| 1\.00 \| \d+ \| [\d.]+ \| \d+ \|$/,
+  );
+  assert.match(ours, /^\| opallama \| [\d.]+ \| [^|]+ \| \d+ \| [\d.]+ \| \d+ \| [\d.]+ \| \d+ \|$/);
 });
 
 test('an aim is met at its limit and missed beyond it, by ratio or by value', () => {
