@@ -10,11 +10,11 @@ import { createRecorder, type RecorderOptions, type RecordObserver } from './aud
 import { createTally } from './audit/tally.ts';
 import { readClients } from './config/clients-file.ts';
 import { readKeyAnew } from './config/keys.ts';
-import { logPolicy } from './delivery/active-policy.ts';
 import { describeShadow, describeState } from './delivery/describe-state.ts';
 import { startLiveManagement } from './delivery/live-management.ts';
 import { startLivePolicy } from './delivery/live-policy.ts';
 import { type LiveShadow, startLiveShadow } from './delivery/live-shadow.ts';
+import { logPolicy } from './delivery/log-policy.ts';
 import { createExplain } from './explain-past.ts';
 import { type AdminAction, createAdminListener } from './http/admin/admin-listener.ts';
 import { createServerClose } from './http/close-server.ts';

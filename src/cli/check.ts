@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import { type Command, Option } from 'commander';
 import { createEngine } from '../decision/engines/table.ts';
 import { decisionMembers } from '../decision/narrow.ts';
-import { loadPolicy } from '../delivery/active-policy.ts';
+import { loadPolicy } from '../delivery/load-policy.ts';
 import { nameSource } from '../delivery/name-source.ts';
 import { PolicyError } from '../errors.ts';
 import { type FaultQuestion, type Finding, findFaults } from '../policy/find-faults.ts';

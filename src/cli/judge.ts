@@ -1,7 +1,8 @@
 /** Has the configured engine decide on what was asked, through the code that serves. */
 
 import type { Decide } from '../decision/decide.ts';
-import { type ActivePolicy, createDeciding, loadPolicy } from '../delivery/active-policy.ts';
+import { type ActivePolicy, createDeciding } from '../delivery/active-policy.ts';
+import { loadPolicy } from '../delivery/load-policy.ts';
 import { createIdentify } from '../identity/identify.ts';
 import { type Rehearsed, rehearse } from '../rehearsal.ts';
 import type { Config, DecidingPolicy, InputNeeds, PolicyInput } from '../types.ts';

@@ -7,14 +7,9 @@ import { createMirror, type Mirror, type MirrorFacts } from '../policy/mirror.ts
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
 import type { AskedRequest, BundleConfig, Config, PolicyConfig } from '../types.ts';
-import {
-  type ActivePolicy,
-  createDeciding,
-  type LoadOptions,
-  type PolicyMember,
-  uniteMembers,
-} from './active-policy.ts';
+import { type ActivePolicy, createDeciding, type PolicyMember, uniteMembers } from './active-policy.ts';
 import { createLineage, type Lineage } from './lineage.ts';
+import type { LoadOptions } from './load-member.ts';
 import { type LoadedSource, loadConfigured, loadFirst } from './policy-source.ts';
 import { type ChooseDeciding, shareCallers } from './share-callers.ts';
 

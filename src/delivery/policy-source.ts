@@ -3,7 +3,8 @@
 import { EvaluationError, PolicyError } from '../errors.ts';
 import { findKept, type KeepablePolicy, keepPolicy } from '../policy/kept.ts';
 import type { PolicyConfig } from '../types.ts';
-import { loadMember, type PolicyMember, type Sources } from './active-policy.ts';
+import type { PolicyMember } from './active-policy.ts';
+import { loadMember, type Sources } from './load-member.ts';
 
 export interface LoadedSource {
   readonly member: PolicyMember;

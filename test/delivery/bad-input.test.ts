@@ -6,9 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-
-import { loadPolicy } from '../../src/delivery/active-policy.ts';
 import { startLivePolicy } from '../../src/delivery/live-policy.ts';
+import { loadPolicy } from '../../src/delivery/load-policy.ts';
 import { signBundle } from '../../src/policy/sign-bundle.ts';
 import type { PolicyConfig, SignatureConfig } from '../../src/types.ts';
 import { makeBundle, type TarEntry } from '../policy/archive.ts';

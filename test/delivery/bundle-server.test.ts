@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { loadPolicy } from '../../src/delivery/active-policy.ts';
+import { loadPolicy } from '../../src/delivery/load-policy.ts';
 import { packBundle } from '../../src/policy/write-bundle.ts';
 import { checkMaterial } from '../../src/tls/material.ts';
 import type { BundleConfig, PolicyConfig } from '../../src/types.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createDecider } from '../../src/decision/decide.ts';
-import { loadPolicy } from '../../src/delivery/active-policy.ts';
+import { loadPolicy } from '../../src/delivery/load-policy.ts';
 import type { LoadedPolicy, PolicyInput } from '../../src/types.ts';
 import { policyInput } from '../decision/input.ts';
 import { policyConfig } from '../support/policy-config.ts';

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadPolicy } from '../../../src/delivery/active-policy.ts';
+import { loadPolicy } from '../../../src/delivery/load-policy.ts';
 import { policyConfig } from '../../support/policy-config.ts';
 import { policyInput } from '../input.ts';
 import { codeOf } from './module-policy.ts';

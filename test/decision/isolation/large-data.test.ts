@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { loadPolicy } from '../../../src/delivery/active-policy.ts';
+import { loadPolicy } from '../../../src/delivery/load-policy.ts';
 import { PolicyError } from '../../../src/errors.ts';
 import type { LoadedPolicy, PolicyConfig } from '../../../src/types.ts';
 import { noModule } from '../../policy/toolchain-fixture.ts';

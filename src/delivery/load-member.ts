@@ -1,0 +1,130 @@
+/** The part of the composition root that brings one policy from the configuration to where it can decide. */
+import { createEngine } from '../decision/engines/table.ts';
+import { largeDataBytes } from '../decision/isolation/choose.ts';
+import { type IsolationOptions, loadInThreads, loadIsolated } from '../decision/isolation/isolate.ts';
+import type { PackedPolicy } from '../decision/isolation/messages.ts';
+import { packPolicy } from '../decision/isolation/pack.ts';
+import { outlastEvaluations } from '../decision/outlast.ts';
+import { rememberResults } from '../decision/remember.ts';
+import { type EvaluationError, PolicyError } from '../errors.ts';
+import type { KeepablePolicy } from '../policy/kept.ts';
+import { measurePolicy } from '../policy/measure.ts';
+import { type PrepareOptions, preparePolicy } from '../policy/prepare.ts';
+import type { Toolchain } from '../policy/toolchain/protocol.ts';
+import type { PolicyConfig } from '../types.ts';
+import type { PolicyMember } from './active-policy.ts';
+import { loadLogRules } from './log-rules.ts';
+import { prepareApart } from './prepare-apart.ts';
+import { refuseSharedRoots } from './refuse-shared-roots.ts';
+
+/** Where a policy is loaded from, and who is told what happens to it while it decides. */
+export interface LoadOptions extends Pick<PrepareOptions, 'runTests'> {
+  /** Told of what is about to be loaded, for whoever keeps it. */
+  readonly onPrepared?: (policy: KeepablePolicy) => void;
+  /** A thread of the policy was lost and is being replaced. */
+  readonly onLost?: (cause: EvaluationError, policy: string) => void;
+  /** An evaluation held this thread up for so long, ms; the policy is evaluated in threads of its own from now on. */
+  readonly onMoved?: (tookMs: number, policy: string) => void;
+  /** Whether decisions are logged, so that `data.system.log` is asked for. */
+  readonly logRules?: boolean | undefined;
+}
+
+export interface Sources extends LoadOptions {
+  /** What decides already; none by default. */
+  readonly beside?: () => readonly PolicyMember[];
+  readonly toolchain: Toolchain;
+  readonly searchPath: string | undefined;
+}
+
+/**
+ * @param all that the configuration names, this one among them
+ * @throws PolicyError that names the policy, where it is one of several
+ */
+export async function loadMember(
+  config: PolicyConfig,
+  all: readonly PolicyConfig[],
+  sources: Sources,
+): Promise<PolicyMember> {
+  const loading = prepareAndLoad(config, sources);
+  return all.length > 1 ? nameFailure(loading, config.name) : loading;
+}
+
+async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<PolicyMember> {
+  const { path, entrypoint, name } = config;
+  const engine = await createEngine(config);
+  const options: IsolationOptions = {
+    config,
+    engine,
+    bytes: engine.needs === 'none' ? 0 : await measurePolicy(path),
+    onLost: (cause) => sources.onLost?.(cause, name),
+    onMoved: (tookMs) => sources.onMoved?.(tookMs, name),
+  };
+  const isLarge = options.bytes > largeDataBytes && config.isolation !== 'inline';
+  const { prepared, loaded, place, packed } = await (isLarge ? loadApart : loadHere)(options, sources);
+  const member: PolicyMember = { config, prepared, place, loaded, origin: 'configured', loadedAtMs: Date.now() };
+  try {
+    if (!loaded.entrypoints.includes(entrypoint))
+      throw new PolicyError(
+        `The policy has no entrypoint ${entrypoint}; it has ${loaded.entrypoints.join(', ')}. Set policy.entrypoint.`,
+      );
+    refuseSharedRoots(member, sources.beside?.() ?? []);
+    const logRules =
+      prepared.logRules && (await loadLogRules(prepared.logRules, packed(), loaded.entrypoints, options));
+    const lasting = outlastEvaluations(logRules?.closeBehind(loaded) ?? loaded);
+    return { ...member, loaded: rememberResults(lasting), logRules };
+  } catch (error) {
+    await loaded.close();
+    throw error;
+  }
+}
+
+interface Member extends Pick<PolicyMember, 'prepared' | 'loaded' | 'place'> {
+  /** For other threads. */
+  readonly packed: () => PackedPolicy;
+}
+
+async function loadHere(
+  options: IsolationOptions,
+  { toolchain, runTests, onPrepared, logRules }: Sources,
+): Promise<Member> {
+  const { path, entrypoint, schema, signature } = options.config;
+  const { needs } = options.engine;
+  const { policy, ...prepared } = await preparePolicy({
+    path,
+    entrypoint,
+    toolchain,
+    needs,
+    signature,
+    mustFitSchema: schema === 'strict',
+    logRules,
+    ...(runTests !== undefined && { runTests }),
+  });
+  onPrepared?.({ ...policy, logRules: prepared.logRules });
+  return { prepared, packed: () => packPolicy(policy), ...(await loadIsolated(policy, options)) };
+}
+
+/** Much data is seconds of work, in which the event loop would stand still: this thread never sees any of it. */
+async function loadApart(
+  options: IsolationOptions,
+  { searchPath, runTests, onPrepared, logRules }: Sources,
+): Promise<Member> {
+  const { path, entrypoint, schema, signature } = options.config;
+  const { needs } = options.engine;
+  const mustFitSchema = schema === 'strict';
+  const wanted = { path, entrypoint, needs, searchPath, runTests, mustFitSchema, signature, logRules };
+  const { policy, ...prepared } = await prepareApart(wanted);
+  onPrepared?.({ ...policy, logRules: prepared.logRules });
+  const loaded = await loadInThreads(policy, options);
+  return { prepared, packed: () => policy, loaded, place: { place: 'worker', why: 'the policy has much data' } };
+}
+
+/** Of several policies the message says which one it is about. */
+async function nameFailure<Loaded>(loading: Promise<Loaded>, name: string): Promise<Loaded> {
+  try {
+    return await loading;
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    const [summary = ''] = error.message.split('\n', 1);
+    throw new PolicyError(`policy.all_of ${name}: ${summary}`, error.faults, { cause: error });
+  }
+}
