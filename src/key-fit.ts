@@ -31,9 +31,31 @@ export function misfitOf(key: KeyObject, algorithm: JwtConfig['algorithm']): str
   // With 1 everybody can sign: each message is its own signature.
   const exponent = details.publicExponent ?? 0n;
   if (exponent < 3n || exponent % 2n === 0n) return `this RSA key has the exponent ${exponent}, which protects nothing`;
+  if (type === 'rsa' && isOfBrokenGenerator(key))
+    return 'the private half of this RSA key can be computed (CVE-2017-15361)';
   const hash = `sha${algorithm.slice(2)}`;
   if (type === 'rsa-pss' && details.hashAlgorithm !== undefined && details.hashAlgorithm !== hash) {
     return `this RSA-PSS key is bound to ${details.hashAlgorithm}; ${algorithm} needs ${hash}`;
   }
   return undefined;
+}
+
+/** Primes of which few remainders are powers of 65537; a modulus of the broken generator leaves such a one for each. */
+const tellingPrimes = [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157];
+
+/**
+ * The generator of CVE-2017-15361 made primes k·M + (65537^a mod M), M a product of small primes: so the modulus too is a
+ * power of 65537 for each of them (Nemec et al., The Return of Coppersmith's Attack, section 3). Of other keys four in a
+ * billion are.
+ */
+function isOfBrokenGenerator(key: KeyObject): boolean {
+  const { n = '' } = key.export({ format: 'jwk' });
+  const modulus = BigInt(`0x${Buffer.from(n, 'base64url').toString('hex')}`);
+  return tellingPrimes.every((prime) => powersOf65537(prime).has(Number(modulus % BigInt(prime))));
+}
+
+function powersOf65537(prime: number): ReadonlySet<number> {
+  const powers = new Set<number>();
+  for (let power = 1; !powers.has(power); power = (power * 65537) % prime) powers.add(power);
+  return powers;
 }

@@ -38,7 +38,17 @@ test('of a key that is there twice one is kept, of two keys with one kid both', 
   assert.equal(read([one, other]).keys.length, 2);
 });
 
+/** A modulus as the generator of CVE-2017-15361 leaves it: a power of 65537 for every small prime. No key anybody has. */
+function brokenModulus(): string {
+  const isPrime = (value: number): boolean => ![2, 3, 5, 7, 11].some((prime) => prime < value && value % prime === 0);
+  const primes = Array.from({ length: 166 }, (_, i) => i + 2).filter(isPrime);
+  const product = primes.reduce((all, prime) => all * BigInt(prime), 1n);
+  const modulus = (65537n ** 20n % product) + product * ((1n << 2047n) / product + 2n);
+  return Buffer.from(modulus.toString(16).padStart(512, '0'), 'hex').toString('base64url');
+}
+
 const useless: readonly (readonly [string, Readonly<Record<string, unknown>>, RegExp])[] = [
+  ['a broken generator made', { kty: 'RSA', n: brokenModulus(), e: 'AQAB', alg: 'RS256' }, /CVE-2017-15361/],
   ['is for encryption', jwkOf(keys.rsa.publicKey, { use: 'enc' }), /its use can't be used/],
   ['may not verify', jwkOf(keys.rsa.publicKey, { key_ops: ['encrypt'] }), /not for verifying/],
   ['is symmetric', { kty: 'oct', k: 'AAAA', kid: 'x' }, /its kty/],
