@@ -1,32 +1,14 @@
 /** Tokens of an issuer that publishes its keys, from the socket to the answer. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import type { Config } from '../../src/types.ts';
+import { startAnsweringUpstream } from '../support/answering-upstream.ts';
 import { startTestSidecar } from '../support/in-process.ts';
 import { createIssuerKey, type IssuerKey, startIssuer, type TestIssuer } from '../support/issuer.ts';
 import { audience, inSeconds, signedToken } from './tokens.ts';
 
-async function startUpstream(t: TestContext): Promise<string> {
-  const server = createServer((request, response) => {
-    request.resume();
-    response.setHeader('content-type', 'application/json');
-    response.end('{"version":"0.17.4"}');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  if (typeof address !== 'object' || address === null) throw new Error('not listening');
-  return `http://127.0.0.1:${address.port}`;
-}
-
 async function start(t: TestContext, issuers: Config['identity']['issuers'], removedKeyGrace = 0) {
-  const sidecar = await startTestSidecar({ upstream: await startUpstream(t), issuers, removedKeyGrace });
+  const sidecar = await startTestSidecar({ upstream: await startAnsweringUpstream(t), issuers, removedKeyGrace });
   t.after(() => sidecar.close());
   const ask = async (token: string) => {
     const answer = await fetch(`${sidecar.url}/api/version`, { headers: { authorization: `Bearer ${token}` } });
