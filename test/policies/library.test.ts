@@ -31,6 +31,18 @@ function exampleOf(name: string): Readonly<Record<string, string>> {
 
 const refsOf = (...names: readonly string[]) => names.map((name) => ({ ...resolveModelName(name), part: 'model' }));
 const alice = (...roles: readonly string[]) => ({ id: 'alice', kind: 'jwt', roles, permissions: [], claims: {} });
+const holding = (...permissions: readonly string[]) => ({ ...alice(), permissions });
+const account = (namespace: string, pod?: string) => ({
+  ...alice(),
+  kind: 'kubernetes',
+  claims: {
+    'kubernetes.io': {
+      namespace,
+      serviceaccount: { name: 'planner', uid: '6c5f' },
+      ...(pod !== undefined && { pod: { name: pod, uid: '1b2c' } }),
+    },
+  },
+});
 const at = (time: string) => Date.parse(time) * 1e6;
 
 interface Case {
@@ -52,6 +64,32 @@ const examples: Readonly<Record<string, readonly Case[]>> = {
     { input: { principal: alice('analyst'), operation: 'models.delete' }, allow: false },
     { input: { principal: alice('admin'), operation: 'models.delete' }, allow: true },
     { input: { principal: alice(), operation: 'chat' }, allow: false },
+  ],
+  permissions: [
+    { input: { principal: holding('web:write'), operation: 'chat', model_refs: refsOf('llama3.2') }, allow: true },
+    { input: { principal: holding('web:read'), operation: 'models.list' }, allow: true },
+    {
+      input: { principal: holding('web:write'), operation: 'chat', model_refs: refsOf('gpt-oss:120b-cloud') },
+      allow: false,
+    },
+    {
+      input: { principal: holding('web:read'), operation: 'chat', model_refs: refsOf('llama3.2') },
+      allow: false,
+      codes: ['permission_missing'],
+    },
+    {
+      input: { principal: holding('web:read', 'web:write'), operation: 'models.pull', model_refs: refsOf('llama3.2') },
+      allow: false,
+      codes: ['permission_missing'],
+    },
+    { input: { principal: alice('admin'), operation: 'chat' }, allow: false, codes: ['permission_missing'] },
+  ],
+  kubernetes: [
+    { input: { principal: account('agents', 'planner-7d4b'), operation: 'chat' }, allow: true },
+    { input: { principal: account('agents', 'planner-7d4b'), operation: 'models.pull' }, allow: false },
+    { input: { principal: account('elsewhere', 'planner-7d4b'), operation: 'chat' }, allow: false },
+    { input: { principal: account('agents'), operation: 'chat' }, allow: false },
+    { input: { principal: { ...account('agents', 'planner-7d4b'), kind: 'jwt' }, operation: 'chat' }, allow: false },
   ],
   hours: [
     { input: { now_ns: at('2026-01-05T09:00:00Z') }, allow: true },

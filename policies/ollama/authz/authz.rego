@@ -36,6 +36,7 @@ allow if {
 deny contains {"code": "no_role", "message": message} if {
 	not allow
 	count(grants.roles) == 0
+	count(grants.known) == 0
 	message := "The caller has no role, and only roles grant anything."
 }
 
@@ -48,7 +49,7 @@ deny contains {"code": "no_role", "message": message} if {
 deny contains {"code": "role_unknown", "message": message} if {
 	not allow
 	count(grants.roles) > 0
-	count(grants.known_roles) == 0
+	count(grants.known) == 0
 	message := concat("", ["No role of the caller is defined in data.ollama.roles: ", grants.role_list, "."])
 }
 
@@ -60,7 +61,7 @@ deny contains {"code": "role_unknown", "message": message} if {
 #   remediation: Add the operation to "operations" of one of the caller's roles in data.json.
 deny contains {"code": "operation_not_allowed", "message": message} if {
 	not allow
-	count(grants.known_roles) > 0
+	count(grants.known) > 0
 	not grants.operation_granted
 	grants.uses
 	message := concat("", [
@@ -79,7 +80,7 @@ deny contains {"code": "operation_not_allowed", "message": message} if {
 #   remediation: Name the operation under "management" of one of the caller's roles in data.json.
 deny contains {"code": "management_not_allowed", "message": message} if {
 	not allow
-	count(grants.known_roles) > 0
+	count(grants.known) > 0
 	not grants.operation_granted
 	not grants.uses
 	message := concat("", [

@@ -1,7 +1,8 @@
 # METADATA
 # title: Grants
 # description: >-
-#   What the caller's roles grant, read from data.ollama.roles. A package of its own because rules beside allow and deny
+#   What the caller's roles and permissions grant, read from data.ollama.roles and data.ollama.permissions, which have the
+#   same form. A package of its own because rules beside allow and deny
 #   would be evaluated and returned with every decision. Of the input it reads operation, principal, model_refs and
 #   server_tools, all of them without content; not agent_role, because a caller with several roles and no such claim would then be refused.
 # schemas:
@@ -35,10 +36,16 @@ modelless_operations := {
 uses if input.operation in use_operations
 
 # METADATA
-# title: A role of the caller covers the operation
+# scope: document
+# title: A role or a permission of the caller covers the operation
 operation_granted if {
 	some role in input.principal.roles
-	_covers_operation(role)
+	_covers_operation(data.ollama.roles[role])
+}
+
+operation_granted if {
+	some permission in input.principal.permissions
+	_covers_operation(data.ollama.permissions[permission])
 }
 
 # METADATA
@@ -77,11 +84,20 @@ names_models if {
 }
 
 # METADATA
-# title: A role that covers the operation covers the model
+# scope: document
+# title: What covers the operation covers the model
 model_granted(ref) if {
 	some role in input.principal.roles
-	_covers_operation(role)
-	_covers_model(role, ref)
+	grant := data.ollama.roles[role]
+	_covers_operation(grant)
+	_covers_model(grant, ref)
+}
+
+model_granted(ref) if {
+	some permission in input.principal.permissions
+	grant := data.ollama.permissions[permission]
+	_covers_operation(grant)
+	_covers_model(grant, ref)
 }
 
 # METADATA
@@ -108,11 +124,20 @@ server_tools_granted if {
 lists_server_tools if is_array(input.server_tools)
 
 # METADATA
-# title: A role that covers the operation names the tool
+# scope: document
+# title: What covers the operation names the tool
 server_tool_granted(tool) if {
 	some role in input.principal.roles
-	_covers_operation(role)
-	tool in data.ollama.roles[role].server_tools
+	grant := data.ollama.roles[role]
+	_covers_operation(grant)
+	tool in grant.server_tools
+}
+
+server_tool_granted(tool) if {
+	some permission in input.principal.permissions
+	grant := data.ollama.permissions[permission]
+	_covers_operation(grant)
+	tool in grant.server_tools
 }
 
 # METADATA
@@ -147,34 +172,40 @@ roles contains role if {
 }
 
 # METADATA
-# title: Those of the caller's roles that data.ollama.roles defines
-known_roles contains role if {
+# scope: document
+# title: Those of the caller's roles and permissions that are defined
+known contains role if {
 	some role in roles
 	data.ollama.roles[role]
 }
 
+known contains permission if {
+	some permission in input.principal.permissions
+	data.ollama.permissions[permission]
+}
+
 # METADATA
-# title: The caller's roles for people
-role_list := concat(", ", roles)
+# title: The caller's roles, and its permissions that are defined, for people
+role_list := concat(", ", roles | known)
 
-_covers_operation(role) if {
+_covers_operation(grant) if {
 	uses
-	_lists(data.ollama.roles[role].operations, input.operation)
+	_lists(grant.operations, input.operation)
 }
 
-_covers_operation(role) if {
+_covers_operation(grant) if {
 	not uses
-	input.operation in data.ollama.roles[role].management
+	input.operation in grant.management
 }
 
-_covers_model(role, ref) if {
+_covers_model(grant, ref) if {
 	ref.source == "local"
-	_matches(data.ollama.roles[role].models, ref)
+	_matches(grant.models, ref)
 }
 
-_covers_model(role, ref) if {
+_covers_model(grant, ref) if {
 	ref.source == "cloud"
-	_matches(data.ollama.roles[role].cloud_models, ref)
+	_matches(grant.cloud_models, ref)
 }
 
 _lists(names, _) if "*" in names

@@ -2,7 +2,11 @@
 package ollama.roles_test
 
 import data.ollama.grants
-import data.ollama.roles
+
+# Permissions have the form of roles.
+roles contains role if some role in data.ollama.roles
+
+roles contains permission if some permission in data.ollama.permissions
 
 members := {"operations", "models", "cloud_models", "server_tools", "management"}
 

@@ -1,19 +1,16 @@
 /** The manifests of k8s/ as Kustomize and Helm render them, and the parts of them that tests look at. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 
+import { findBuilt } from './binaries.ts';
+
 export const kustomizeRoot = fileURLToPath(new URL('../../../k8s/kustomize/', import.meta.url));
 export const chartRoot = fileURLToPath(new URL('../../../k8s/helm/opallama/', import.meta.url));
 export const overlays = readdirSync(join(kustomizeRoot, 'overlays')).sort();
-
-export const helmVersion = '4.3.1';
-/** Where `npm run test:kubernetes` puts what it builds. */
-const cache = process.env['OPALLAMA_CACHE'] ?? join(homedir(), '.cache', 'opallama');
 
 const probe = z
   .object({
@@ -102,28 +99,17 @@ export function workloadsOf(manifests: readonly Manifest[]): readonly Workload[]
     });
 }
 
-/** @returns false, or why Kustomize can't be had */
+/** What `npm run test:kubernetes` built, else what is on the PATH. */
+const kubectl = findBuilt('kubectl') ?? 'kubectl';
+const helm = findBuilt('helm') ?? 'helm';
+
+/** False, or why it can't be had. */
 export const noKustomize =
-  spawnSync('kubectl', ['kustomize', '--help']).status === 0 ? false : 'kubectl, which has Kustomize in it, is missing';
-
-/** The Helm on the PATH, or the one that `npm run test:kubernetes` built. */
-export const helm = [join(cache, `helm-${helmVersion}`, 'helm'), 'helm'].find((command) =>
-  command === 'helm' ? spawnSync(command, ['version']).status === 0 : existsSync(command),
-);
-/** Builds Helm into the cache, some minutes the first time. @throws Error where Go is missing or fails */
-export function buildHelm(): void {
-  const directory = join(cache, `helm-${helmVersion}`);
-  if (existsSync(join(directory, 'helm'))) return;
-  const { status, stderr, error } = spawnSync('go', ['install', `helm.sh/helm/v4/cmd/helm@v${helmVersion}`], {
-    env: { ...process.env, GOBIN: directory, GOFLAGS: '' },
-    encoding: 'utf8',
-    timeout: 20 * 60_000,
-  });
-  if (error) throw error;
-  if (status !== 0) throw new Error(stderr);
-}
-
-export const noHelm = helm === undefined ? 'Helm is missing; npm run test:kubernetes builds it' : false;
+  spawnSync(kubectl, ['kustomize', '--help']).status === 0
+    ? false
+    : 'kubectl, which has Kustomize in it, is missing; npm run test:kubernetes builds it';
+export const noHelm =
+  spawnSync(helm, ['version']).status === 0 ? false : 'Helm is missing; npm run test:kubernetes builds it';
 
 export interface Rendered {
   readonly code: number | null;
@@ -143,7 +129,7 @@ const rendered = new Map<string, string>();
 export function renderKustomize(overlay: string): string {
   const known = rendered.get(overlay);
   if (known !== undefined) return known;
-  const { code, stdout, stderr } = call('kubectl', ['kustomize', join(kustomizeRoot, 'overlays', overlay)]);
+  const { code, stdout, stderr } = call(kubectl, ['kustomize', join(kustomizeRoot, 'overlays', overlay)]);
   if (code !== 0) throw new Error(stderr);
   rendered.set(overlay, stdout);
   return stdout;
@@ -151,5 +137,5 @@ export function renderKustomize(overlay: string): string {
 
 /** @param args such as `--set replicas=2` */
 export function renderHelm(args: readonly string[] = []): Rendered {
-  return call(helm ?? 'helm', ['template', 'ollama', chartRoot, '--namespace', 'ollama', ...args]);
+  return call(helm, ['template', 'ollama', chartRoot, '--namespace', 'ollama', ...args]);
 }
