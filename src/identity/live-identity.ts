@@ -1,5 +1,6 @@
 /** Who calls, with everything that changes while the sidecar runs: keys of issuers, of files, and what was revoked. */
 import type { KeyObject } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Config, IssuerConfig, JwtConfig, TokenClients } from '../types.ts';
 import { createApiKeyAuthenticator } from './api-key-authenticator.ts';
@@ -45,6 +46,9 @@ export interface LiveIdentity {
   look(): Promise<void>;
   close(): void;
 }
+
+/** How long a start waits for issuers, ms. */
+const longestStartMs = 1000;
 
 /**
  * Asks each issuer once before anybody calls; one that does not answer is asked again, and its callers get 503 until then.
@@ -114,7 +118,8 @@ export async function startLiveIdentity(
     issuers.push({ keys, verifier: createKubernetesVerifier(config.kubernetes, keys) });
   }
   const refresh = (): Promise<unknown> => Promise.all(issuers.map(({ keys }) => keys.refresh()));
-  await refresh();
+  // One that is slow need not hold up everybody else: whoever comes with a token of it waits for the same answer.
+  await Promise.race([refresh(), sleep(longestStartMs, undefined, { ref: false })]);
   const hasOthers =
     config.jwt.length + config.ollamaKeys.length + config.clientCertificates.length > 0 ||
     config.apiKeysFile !== undefined ||

@@ -1,7 +1,9 @@
 /** Tokens of an issuer that publishes its keys, from the socket to the answer. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../src/types.ts';
+import { adminToken, callAdmin } from '../support/admin.ts';
 import { startAnsweringUpstream } from '../support/answering-upstream.ts';
 import { startTestSidecar } from '../support/in-process.ts';
 import { createIssuerKey, type IssuerKey, startIssuer, type TestIssuer } from '../support/issuer.ts';
@@ -95,4 +97,43 @@ test('a caller that leaves while keys are asked for ends its request', async (t)
   const [event] = await sidecar.waitForEvents(1);
   assert.ok(event !== undefined);
   assert.equal(event.target, undefined);
+});
+
+test('operators see where keys come from, which are not used and what failed, and no key', async (t) => {
+  const issuer = await startIssuer(t);
+  const key = createIssuerKey('a');
+  issuer.publish(key, { ...key, jwk: { kty: 'oct', k: 'AAAA' } });
+  const sidecar = await startTestSidecar({
+    upstream: await startAnsweringUpstream(t),
+    issuers: [issuer.config()],
+    adminTokens: { oncall: adminToken },
+  });
+  t.after(() => sidecar.close());
+  const { body } = await callAdmin(sidecar, '/v1/identity');
+  const { issuers } = body;
+  assert.ok(Array.isArray(issuers));
+  assert.deepEqual(
+    issuers[0].keys.map(({ kid, published }: { kid: string; published: boolean }) => [kid, published]),
+    [['a', true]],
+  );
+  assert.match(issuers[0].ignored[0], /key 1: its kty/);
+  assert.equal(issuers[0].error, undefined);
+  assert.ok(!JSON.stringify(body).includes(String(key.jwk['x'])));
+  issuer.answer = (_request, response) => void response.writeHead(500).end();
+  await sidecar.app.reload();
+  const { body: later } = await callAdmin(sidecar, '/v1/identity');
+  assert.match(JSON.stringify(later), /"error":"https:[^"]+ answered 500"/);
+});
+
+test('an issuer that does not answer holds the start up for a second and no longer', async (t) => {
+  const issuer = await startIssuer(t);
+  const key = createIssuerKey('a');
+  issuer.publish(key);
+  const held: (() => void)[] = [];
+  issuer.answer = (_request, response) => void held.push(() => response.end(JSON.stringify({ keys: [key.jwk] })));
+  const { ask } = await start(t, [issuer.config({ jwksUrl: new URL(`${issuer.url}/keys`), timeout: 30_000 })]);
+  const waiting = ask(tokenOf(issuer, key));
+  await sleep(50);
+  for (const answer of held) answer();
+  assert.equal((await waiting).status, 200);
 });
