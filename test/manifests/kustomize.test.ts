@@ -98,5 +98,5 @@ test('the gateway stands before pods of Ollama that let nobody else in', { skip 
 
 test('the monitored overlay has the monitor of pods and the autoscaler', { skip }, () => {
   const kinds = render('monitored').manifests.map(({ kind }) => kind);
-  for (const kind of ['PodMonitor', 'HorizontalPodAutoscaler']) assert.ok(kinds.includes(kind), kind);
+  for (const kind of ['PodMonitor', 'PrometheusRule', 'HorizontalPodAutoscaler']) assert.ok(kinds.includes(kind), kind);
 });
