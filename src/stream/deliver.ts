@@ -6,6 +6,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 
 import { type ErrorCode, RequestError } from '../errors.ts';
 import type { Filter } from './hide-usage.ts';
+import { watchPause } from './pause.ts';
 import type { Tap } from './tap.ts';
 
 export interface Delivery {
@@ -50,7 +51,7 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
 
   // The upstream's pause, not the client's: it does not count while the client is what is waited for, nor for an answer
   // that is here.
-  const idle = delivery.idleMs > 0 && !source.complete ? setTimeout(onIdle, delivery.idleMs).unref() : undefined;
+  let pause = delivery.idleMs > 0 && !source.complete ? watchPause(delivery.idleMs, onLongPause) : undefined;
 
   source.on('data', (chunk: Buffer) => {
     if (ended) return;
@@ -58,7 +59,7 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
       started = true;
       delivery.onFirstByte();
     }
-    idle?.refresh();
+    pause?.end();
     if (gathered !== undefined) gathered.push(chunk);
     else send(filter === undefined ? chunk : filter.push(chunk));
     tap?.observe(chunk);
@@ -74,7 +75,7 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
       if (rest !== undefined && rest.length > 0) sink.write(rest);
       sink.end();
     }
-    clearTimeout(idle);
+    pause?.stop();
   });
   source.once('error', () => cut('upstream_died'));
   source.once('close', () => {
@@ -99,20 +100,20 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
     if (sink.write(chunk)) return;
     source.pause();
     sink.once('drain', () => {
-      idle?.refresh();
+      pause?.end();
       source.resume();
     });
   }
 
-  function onIdle(): void {
-    if (source.isPaused()) idle?.refresh();
+  function onLongPause(): void {
+    if (source.isPaused()) pause = watchPause(delivery.idleMs, onLongPause);
     else cut('upstream_idle');
   }
 
   function settle(end: DeliveryEnd): void {
     if (ended) return;
     ended = true;
-    clearTimeout(idle);
+    pause?.stop();
     if (end !== 'whole') source.destroy();
     resolve(end);
   }
@@ -128,7 +129,7 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
     }
     if (!sink.headersSent) {
       ended = true;
-      clearTimeout(idle);
+      pause?.stop();
       source.destroy();
       reject(new RequestError(code));
       return;
