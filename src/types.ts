@@ -585,6 +585,8 @@ export interface SignatureConfig {
   readonly scope: string | undefined;
   /** Files of the bundle that need not be signed. */
   readonly excludeFiles: readonly string[];
+  /** Whether changes of a signed bundle's data count that nobody signed. */
+  readonly allowUnsignedDeltas?: boolean;
 }
 
 /** A bundle on a server, as OPA's bundle API has it. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { isPlainResource } from '../service-bundle.ts';
 import { duration, name, parsed, size } from './fields.ts';
 import { isLoopback } from './ollama-host.ts';
-import { signature } from './signature-schema.ts';
+import { snapshotSignature } from './signature-schema.ts';
 import { parseServerName } from './tls-schema.ts';
 import { parseBaseUrl, quote, UnitError } from './units.ts';
 
@@ -171,7 +171,7 @@ const discovery = z
       .optional()
       .describe('Where in the bundle the configuration is, with slashes. Default: all of its data.'),
     state_dir: name().describe('A directory of this sidecar alone, in which the last good one is kept.'),
-    signature: signature.optional(),
+    signature: snapshotSignature.optional(),
     ...poll,
   })
   .transform(({ state_dir: stateDir, long_poll: longPoll, ...rest }) => ({ ...rest, stateDir, longPoll }))

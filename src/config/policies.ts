@@ -103,7 +103,7 @@ function completeSignature(
     return undefined;
   }
   const { algorithm, key_id: keyId, scope, exclude_files: excludeFiles } = section;
-  return { algorithm, ...loaded, keyId, scope, excludeFiles };
+  return { algorithm, ...loaded, keyId, scope, excludeFiles, allowUnsignedDeltas: section.allow_unsigned_deltas };
 }
 
 function completeBundle(entry: Entry, at: Path, sources: PolicySources): BundleConfig | undefined {

@@ -145,13 +145,15 @@ function printPolling({ poll, longPoll, timeout, size }: BundleConfig): Record<s
   };
 }
 
-function printSignature({ algorithm, source, keyId, scope, excludeFiles }: SignatureConfig): Record<string, unknown> {
+function printSignature(signature: SignatureConfig): Record<string, unknown> {
+  const { algorithm, source, keyId, scope, excludeFiles, allowUnsignedDeltas } = signature;
   return {
     algorithm,
     ...(source && { [source.member]: source.value }),
     ...(keyId !== undefined && { key_id: quoted(keyId) }),
     ...(scope !== undefined && { scope: quoted(scope) }),
     exclude_files: excludeFiles,
+    allow_unsigned_deltas: allowUnsignedDeltas,
   };
 }
 

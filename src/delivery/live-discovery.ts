@@ -77,6 +77,8 @@ export async function startLiveDiscovery(
   const mirror = createMirror({
     bundle: config.bundle,
     file: download,
+    signature: undefined,
+    takesDeltas: false,
     onWritten: () => enqueue(take),
     onFailure(error) {
       // A server that is back says nothing about what it last sent.

@@ -186,12 +186,14 @@ export async function startLivePolicy(
     await watches.get(name)?.look();
   }
 
-  function mirrorOf({ name, path, bundle }: PolicyConfig): ReadonlyArray<readonly [string, Mirror]> {
+  function mirrorOf({ name, path, bundle, engine, signature }: PolicyConfig): ReadonlyArray<readonly [string, Mirror]> {
     if (bundle === undefined) return [];
     let failure: unknown;
     const mirror = createMirror({
       bundle: (bundle.name === undefined ? undefined : options.bundles?.get(bundle.name)) ?? bundle,
       file: path,
+      signature,
+      takesDeltas: engine !== 'cedar',
       onWritten: async () => watches.get(name)?.look(),
       onFailure(error) {
         // What a bundle that came was refused for stands for itself.

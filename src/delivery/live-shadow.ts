@@ -144,6 +144,8 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     return createMirror({
       bundle,
       file: config.path,
+      signature: config.signature,
+      takesDeltas: config.engine !== 'cedar',
       onWritten: async () => watch?.look(),
       onFailure(error) {
         if (error !== undefined) refuse(error);

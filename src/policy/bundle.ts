@@ -8,6 +8,7 @@ import type { ReadEntry } from 'tar';
 
 import { PolicyError } from '../errors.ts';
 import type { SignatureConfig } from '../types.ts';
+import { type Delta, deltasFile, patchFile, readDeltas } from './delta.ts';
 import { allOfData, isInRoots, readRoots } from './roots.ts';
 import { signaturesFile, verifyBundle } from './verify-bundle.ts';
 
@@ -19,6 +20,8 @@ export interface Bundle {
   readonly metadata: unknown;
   /** What part of `data` it may define. */
   readonly roots: readonly string[];
+  /** What changed of its data since, the oldest first. */
+  readonly deltas: readonly Delta[];
 }
 
 /** Bounds against a bundle that unpacks to more than anyone meant. */
@@ -28,7 +31,7 @@ const mostBytes = 512 * 1024 * 1024;
 const blockBytes = 512;
 const endOfArchive = Buffer.alloc(2 * blockBytes);
 
-const manifestFile = '.manifest';
+export const manifestFile = '.manifest';
 
 /**
  * @param signature by whom it must be signed, where it must
@@ -38,6 +41,15 @@ export async function readBundle(path: string, signature?: SignatureConfig): Pro
   const packed = await readFile(path).catch((cause: unknown) => {
     throw new PolicyError(`The bundle ${path} can't be read.`, [], { cause });
   });
+  return openBundle(await unpackBundle(packed, path), path, signature);
+}
+
+/**
+ * @param path for messages
+ * @returns everything in it by path without a leading slash, manifest and signatures too
+ * @throws PolicyError for anything that is not a whole archive
+ */
+export async function unpackBundle(packed: Uint8Array, path: string): Promise<ReadonlyMap<string, Uint8Array>> {
   const tar = await promisify(gunzip)(packed, { maxOutputLength: mostBytes }).catch((cause: unknown) => {
     const tooLarge = cause instanceof RangeError;
     throw new PolicyError(
@@ -50,15 +62,37 @@ export async function readBundle(path: string, signature?: SignatureConfig): Pro
   });
   if (isPacked(tar)) throw new PolicyError(`The bundle ${path} is packed twice. Build it again.`);
   if (!hasEnd(tar)) throw new PolicyError(`The bundle ${path} has no end. Was it cut short? Build it again.`);
-  const files = await unpack(tar, path);
-  if (signature !== undefined) verifyBundle(files, signature, path);
-  // What it would change is not here to be changed; left out, a denial may be missing.
-  if (files.has('patch.json'))
-    throw new PolicyError(`The bundle ${path} is a delta (patch.json), which is not read. Have a snapshot sent.`);
+  return unpack(tar, path);
+}
+
+/** @throws PolicyError where it is a delta, is not signed as it must be, or has a manifest that can't be read */
+export function openBundle(
+  files: ReadonlyMap<string, Uint8Array>,
+  path: string,
+  signature: SignatureConfig | undefined,
+): Bundle {
+  // What it would change is not here to be changed; left out, a denial may be missing. In a directory too it is one to OPA.
+  for (const name of files.keys())
+    if (posix.basename(name) === patchFile)
+      throw new PolicyError(
+        `The bundle ${path} is a delta (${name}), and no snapshot is here to be changed. Have one sent.`,
+      );
+  const changes = files.get(deltasFile);
+  const own = signature?.allowUnsignedDeltas === true ? without(files, [deltasFile]) : files;
+  if (signature !== undefined) verifyBundle(own, signature, path);
+  const deltas = readDeltas(changes, path);
+  const manifest = readManifest(files.get(manifestFile), path);
   return {
-    files: new Map([...files].filter(([name]) => name !== manifestFile && name !== signaturesFile)),
-    ...readManifest(files.get(manifestFile), path),
+    // With the deltas: they count for what tells revisions apart.
+    files: without(files, [manifestFile, signaturesFile]),
+    ...manifest,
+    ...(deltas.length > 0 && { revision: deltas.at(-1)?.revision }),
+    deltas,
   };
+}
+
+function without(files: ReadonlyMap<string, Uint8Array>, names: readonly string[]): ReadonlyMap<string, Uint8Array> {
+  return new Map([...files].filter(([name]) => !names.includes(name)));
 }
 
 /** The tar reader would unpack gzip and zstd once more, past every bound (RFC 1952 section 2.3.1, RFC 8878 section 3.1.1). */
@@ -114,7 +148,7 @@ async function unpack(tar: Buffer, path: string): Promise<Map<string, Uint8Array
   });
 }
 
-function readManifest(bytes: Uint8Array | undefined, path: string): Omit<Bundle, 'files'> {
+function readManifest(bytes: Uint8Array | undefined, path: string): Omit<Bundle, 'files' | 'deltas'> {
   if (bytes === undefined) return { revision: undefined, metadata: undefined, roots: allOfData };
   let manifest: unknown;
   try {

@@ -17,6 +17,8 @@ export interface Downloaded {
 export interface DownloadOptions {
   /** Of what is there. */
   readonly etag: string | undefined;
+  /** Whether the server may send what changed in the place of all of it. */
+  readonly deltas?: boolean;
   /** How long the server may hold the answer back, ms; 0 for not at all. */
   readonly waitMs: number;
   readonly signal: AbortSignal;
@@ -59,7 +61,7 @@ function fault({ url }: BundleConfig, what: string, cause?: unknown): PolicyErro
 async function ask(
   url: URL,
   config: BundleConfig,
-  { etag, waitMs, signal }: DownloadOptions,
+  { etag, deltas = false, waitMs, signal }: DownloadOptions,
 ): Promise<Downloaded | { readonly location: string }> {
   const token = await readToken(config);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(config.timeout + waitMs)]);
@@ -70,7 +72,7 @@ async function ask(
     signal: limit,
     headers: {
       accept: 'application/vnd.openpolicyagent.bundles, application/gzip, application/octet-stream',
-      prefer: `modes=snapshot${seconds > 0 ? `;wait=${seconds}` : ''}`,
+      prefer: `modes=snapshot${deltas ? ',delta' : ''}${seconds > 0 ? `;wait=${seconds}` : ''}`,
       'user-agent': 'opallama',
       ...(etag !== undefined && { 'if-none-match': etag }),
       ...(token !== undefined && { authorization: `Bearer ${token}` }),

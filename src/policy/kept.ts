@@ -63,6 +63,7 @@ function sourceOf({ path, bundle, engine, entrypoint, signature }: PolicyConfig)
   if (signature === undefined) return hash.digest('hex');
   const { algorithm, key, keyId, scope, excludeFiles } = signature;
   hash.update(JSON.stringify([algorithm, keyId, scope, excludeFiles]));
+  if (signature.allowUnsignedDeltas === true) hash.update('unsigned deltas');
   hash.update(key.type === 'secret' ? key.export() : key.export({ type: 'spki', format: 'der' }));
   return hash.digest('hex');
 }

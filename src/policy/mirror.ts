@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises';
 
 import { z } from 'zod';
 
-import type { BundleConfig } from '../types.ts';
+import type { BundleConfig, SignatureConfig } from '../types.ts';
+import { type Combined, combineApart } from './combine-delta.ts';
 import { type Downloaded, downloadBundle } from './download.ts';
 import { writeWhole } from './kept.ts';
 
@@ -12,6 +13,10 @@ export interface MirrorOptions {
   readonly bundle: BundleConfig;
   /** Where the bundle is written, and beside it what it is. */
   readonly file: string;
+  /** By whom the bundle must be signed, where it must. */
+  readonly signature: SignatureConfig | undefined;
+  /** Whether what evaluates it has data that deltas could change. */
+  readonly takesDeltas: boolean;
   /** A new bundle was written. Must not reject. */
   readonly onWritten: () => Promise<void>;
   /** Told of the first failure in a row, and with undefined of the first success behind one. */
@@ -41,13 +46,16 @@ export interface Mirror {
 }
 
 /** What the file is: an etag counts only for the very bytes that came with it. */
-const label = z.object({ url: z.string(), etag: z.string(), sha256: z.string() });
+const label = z.object({ url: z.string(), etag: z.string(), sha256: z.string(), deltas: z.boolean().optional() });
 
 /** The first pause behind a failure, ms; each is twice the one before, up to the usual one. */
 const firstPauseMs = 500;
 
-export function createMirror({ bundle: configured, file, onWritten, onFailure }: MirrorOptions): Mirror {
-  let bundle = configured;
+export function createMirror(options: MirrorOptions): Mirror {
+  const { file, signature, onWritten, onFailure } = options;
+  // Nobody signs one, so that where signatures are asked for none counts, unless that is said to be wanted.
+  const takesDeltas = options.takesDeltas && (signature === undefined || signature.allowUnsignedDeltas === true);
+  let { bundle } = options;
   let facts: MirrorFacts = {
     lastRequestMs: undefined,
     lastSuccessfulRequestMs: undefined,
@@ -55,6 +63,10 @@ export function createMirror({ bundle: configured, file, onWritten, onFailure }:
     size: undefined,
   };
   let etag: string | undefined;
+  /** Of the file. */
+  let sha256: string | undefined;
+  /** What came next to the file was a delta that could not be taken, so that a snapshot has to follow. */
+  let needsSnapshot = false;
   let failures = 0;
   let longPolls = false;
   /** Nobody took up what lies there. */
@@ -67,7 +79,9 @@ export function createMirror({ bundle: configured, file, onWritten, onFailure }:
   return {
     facts: () => facts,
     async first() {
-      etag = await readLabel(bundle, file);
+      const found = await readLabel(bundle, file);
+      // Deltas that were taken under other settings don't count under these.
+      if (found !== undefined && (takesDeltas || found.deltas !== true)) ({ etag, sha256 } = found);
       try {
         await take(await download(0, controller.signal));
         return undefined;
@@ -135,6 +149,7 @@ export function createMirror({ bundle: configured, file, onWritten, onFailure }:
       failures = 0;
       if (isNew && !closed) await onWritten();
     } catch (error) {
+      if (needsSnapshot) etag = undefined;
       if (signal.aborted) return;
       failures += 1;
       if (failures === 1) onFailure(error);
@@ -144,7 +159,8 @@ export function createMirror({ bundle: configured, file, onWritten, onFailure }:
   async function download(waitMs: number, signal: AbortSignal): Promise<Downloaded> {
     const lastRequestMs = Date.now();
     facts = { ...facts, lastRequestMs };
-    const downloaded = await downloadBundle(bundle, { etag, waitMs, signal });
+    const deltas = takesDeltas && etag !== undefined;
+    const downloaded = await downloadBundle(bundle, { etag, deltas, waitMs, signal });
     facts = { ...facts, lastSuccessfulRequestMs: lastRequestMs };
     return downloaded;
   }
@@ -155,16 +171,31 @@ export function createMirror({ bundle: configured, file, onWritten, onFailure }:
     longPolls = downloaded.longPolls && bundle.longPoll > 0;
     if (downloaded.bytes === undefined) return false;
     facts = { ...facts, lastDownloadMs: Date.now(), size: downloaded.bytes.length };
-    const sha256 = hash(downloaded.bytes);
+    const combined = await tryToCombine(downloaded.bytes);
+    const bytes = combined?.bytes ?? downloaded.bytes;
+    const next = hash(bytes);
     // A server without tags sends all of it each time: what was there already is nothing new to load.
-    const isNew = isUnused || !(await isThere(sha256));
-    if (isNew) await writeWhole(file, downloaded.bytes);
+    const isNew = isUnused || !(await isThere(next));
+    if (isNew) await writeWhole(file, bytes);
     isUnused = false;
-    if (!isNew && etag === downloaded.etag) return false;
-    etag = downloaded.etag;
+    const isKnown = !isNew && etag === downloaded.etag;
+    [etag, sha256] = [downloaded.etag, next];
+    if (isKnown) return false;
     const { href: url } = bundle.url;
-    await writeWhole(`${file}.json`, Buffer.from(JSON.stringify({ url, etag: etag ?? '', sha256 })));
+    const text = JSON.stringify({ url, etag: etag ?? '', sha256, deltas: combined !== undefined });
+    await writeWhole(`${file}.json`, Buffer.from(text));
+    if (combined?.isLast === true) etag = undefined;
     return isNew;
+  }
+
+  /** @returns undefined where it is no delta, or none is expected: then it is not taken where it is read */
+  async function tryToCombine(bytes: Uint8Array): Promise<Combined | undefined> {
+    if (!takesDeltas || (etag === undefined && !needsSnapshot)) return undefined;
+    const held = etag === undefined ? undefined : sha256;
+    needsSnapshot = true;
+    const combined = await combineApart({ bytes, file, sha256: held, signature });
+    needsSnapshot = false;
+    return combined;
   }
 
   async function isThere(sha256: string): Promise<boolean> {
@@ -173,11 +204,11 @@ export function createMirror({ bundle: configured, file, onWritten, onFailure }:
   }
 }
 
-async function readLabel(bundle: BundleConfig, file: string): Promise<string | undefined> {
+async function readLabel(bundle: BundleConfig, file: string): Promise<z.infer<typeof label> | undefined> {
   try {
     const found = label.parse(JSON.parse(await readFile(`${file}.json`, 'utf8')));
     const isOurs = found.url === bundle.url.href && found.sha256 === hash(await readFile(file));
-    return isOurs && found.etag !== '' ? found.etag : undefined;
+    return isOurs && found.etag !== '' ? found : undefined;
   } catch {
     return undefined;
   }

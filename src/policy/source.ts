@@ -10,7 +10,8 @@ import { basename, join, posix } from 'node:path';
 import { PolicyError, type PolicyFault } from '../errors.ts';
 import type { SignatureConfig } from '../types.ts';
 import { readBaseDocument } from './base-document.ts';
-import { readBundle } from './bundle.ts';
+import { type Bundle, readBundle } from './bundle.ts';
+import { applyDelta } from './delta.ts';
 import { addLibrary, type WithLibrary } from './library.ts';
 import { allOfData, findDocumentOutside, findModulesOutside } from './roots.ts';
 
@@ -58,18 +59,28 @@ export async function readPolicySource(
   path: string,
   { copies = 'dropped', signature }: ReadOptions = {},
 ): Promise<PolicySource> {
-  const complete = (files: ReadonlyMap<string, Uint8Array>) =>
-    copies === 'alone' ? { files, library: [] } : addLibrary(files, copies);
   if (await isDirectory(path)) {
     if (signature !== undefined) refuseUnsigned(path);
     const files = await readDirectory(path, isPolicyFile);
-    const source = assemble('directory', await complete(files), { revision: undefined, roots: allOfData });
+    const source = assemble('directory', await addTo(files, copies), { revision: undefined, roots: allOfData });
     if (Object.keys(source.modules).length === 0)
       throw new PolicyError(`The directory ${path} holds no .rego file. For another language set policy.engine.`);
     return source;
   }
-  const { files, metadata, ...manifest } = await readBundle(path, signature);
-  return { ...assemble('bundle', await complete(files), manifest), metadata };
+  return completeSource(await readBundle(path, signature), copies);
+}
+
+/** @param copies as of `readPolicySource` @throws PolicyError */
+export async function completeSource(bundle: Bundle, copies: ReadOptions['copies'] = 'dropped'): Promise<PolicySource> {
+  const { files, metadata, deltas, ...manifest } = bundle;
+  const source = assemble('bundle', await addTo(files, copies), manifest);
+  const { data } = source;
+  for (const delta of deltas) applyDelta(data, delta, source.roots);
+  return { ...source, metadata };
+}
+
+async function addTo(files: ReadonlyMap<string, Uint8Array>, copies: ReadOptions['copies']): Promise<WithLibrary> {
+  return copies === 'alone' ? { files, library: [] } : addLibrary(files, copies);
 }
 
 export type PolicyFiles = Pick<PolicySource, 'files' | 'revision' | 'roots'> & {
@@ -88,7 +99,13 @@ export async function readPolicyFiles(path: string, signature?: SignatureConfig)
     if (files.size === 0) throw new PolicyError(`The directory ${path} holds no file.`);
     return { kind: 'directory', files, revision: undefined, roots: allOfData };
   }
-  if (/\.(?:tar\.gz|tgz)$/.test(path)) return { kind: 'bundle', ...(await readBundle(path, signature)) };
+  if (/\.(?:tar\.gz|tgz)$/.test(path)) {
+    const { files, revision, roots, deltas } = await readBundle(path, signature);
+    // They change data of Rego; of another language's files nobody could say what they change.
+    if (deltas.length > 0)
+      throw new PolicyError(`The bundle ${path} has deltas, which are for Rego. Have a snapshot sent.`);
+    return { kind: 'bundle', files, revision, roots };
+  }
   if (signature !== undefined) refuseUnsigned(path);
   const files = new Map([[basename(path), await readOrRefuse(path)]]);
   return { kind: 'file', files, revision: undefined, roots: allOfData };

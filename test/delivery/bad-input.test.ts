@@ -130,6 +130,16 @@ const cases: ReadonlyArray<readonly [what: string, bytes: () => Buffer, message:
   ['no such entrypoint', () => makeBundle([file('authz.rego', 'package elsewhere\nallow := true\n')]), /ollama\/authz/],
   ['nothing', () => Buffer.alloc(0), /not a whole \.tar\.gz file/],
   ['a delta', () => makeBundle([file('authz.rego', open), file('patch.json', '{"data": []}')]), /is a delta/],
+  [
+    'a delta in a directory',
+    () => makeBundle([file('authz.rego', open), file('lists/patch.json', '{"data": []}')]),
+    /is a delta \(lists\/patch\.json\)/,
+  ],
+  [
+    'deltas that nobody put there',
+    () => makeBundle([file('authz.rego', open), file('.opallama-deltas.json', '{"deltas": []}')]),
+    /The deltas in the bundle .* can't be read/,
+  ],
   ['a bundle without Rego', () => makeBundle([file('data.json', '{}')]), /holds no Rego/],
 ];
 
@@ -172,6 +182,11 @@ test('where a key is configured, what is not signed whole is refused with its fi
       'partly signed',
       [...sign(goodEntries), file('more.rego', open)],
       /^ {2}more\.rego: signature: is not in the signature/m,
+    ],
+    [
+      'with unsigned deltas',
+      [...sign(goodEntries), file('.opallama-deltas.json', '{"version": 1, "deltas": []}')],
+      /^ {2}\.opallama-deltas\.json: signature: is not in the signature/m,
     ],
     [
       'stripped of a file',

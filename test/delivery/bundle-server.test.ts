@@ -38,7 +38,8 @@ test('a bundle is got, asked for by its tag, and replaced when there is another 
   const [first, second] = server.requests;
   assert.equal(first?.headers['if-none-match'], undefined);
   assert.match(String(second?.headers['if-none-match']), /^"[0-9a-f]{16}"$/);
-  assert.equal(second?.headers['prefer'], 'modes=snapshot');
+  assert.equal(first?.headers['prefer'], 'modes=snapshot');
+  assert.equal(second?.headers['prefer'], 'modes=snapshot,delta');
   server.serve(await bundleOf(2));
   await until(async () => (await revisionOf(sidecar)) === 'r2');
   // A broken one is got once, told of, and not taken up.
@@ -76,7 +77,7 @@ test('a server that can wait is asked to, and its news comes at once', async (t)
   server.serve(await bundleOf(1));
   const sidecar = await start();
   await until(() => server.requests.length === 2);
-  assert.equal(server.requests[1]?.headers['prefer'], 'modes=snapshot;wait=20');
+  assert.equal(server.requests[1]?.headers['prefer'], 'modes=snapshot,delta;wait=20');
   server.serve(await bundleOf(2));
   await until(async () => (await revisionOf(sidecar)) === 'r2');
   // Somebody who does not want to wait need not.
