@@ -319,18 +319,25 @@ export interface AuditEvent {
   readonly input?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** What is known of a request before it is handed to the upstream: that its policy allowed it, and what it judged. */
-export type DecisionEvent = Omit<
+/** What is recorded of a request before it is handed to the upstream: who asks for what, and that its policy allowed it. */
+export type DecisionEvent = Pick<
   AuditEvent,
-  | 'status'
-  | 'error'
-  | 'usage'
-  | 'input_tokens'
-  | 'output_tokens'
-  | 'finish_reason'
-  | 'time_to_first_token_ms'
-  | 'duration_ms'
-  | 'outcome'
+  | 'time'
+  | 'request_id'
+  | 'trace_id'
+  | 'decision_id'
+  | 'principal'
+  | 'agent_role'
+  | 'tenant'
+  | 'api'
+  | 'operation'
+  | 'model'
+  | 'provider'
+  | 'target'
+  | 'policy_result'
+  | 'reasons'
+  | 'revision'
+  | 'changes'
 >;
 
 /** What an operator changed, or tried to; a sink adds `"event":"admin"`. Never a credential. */

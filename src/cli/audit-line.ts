@@ -41,7 +41,8 @@ export function readAuditLine(place: string, text: string | undefined, ended: bo
     return broken(ended ? 'is not JSON' : 'is cut short');
   }
   if (!isRecord(value)) return broken('is no JSON object');
-  if (value['event'] !== 'audit') return { kind: 'other' };
+  // As the audit file has it.
+  if (value['event'] !== 'audit' && value['event'] !== 'completion') return { kind: 'other' };
   if (value['policy_result'] === 'none') return { kind: 'undecided' };
   const result = results.get(value['policy_result']);
   if (result === undefined) return broken('has a policy_result that there is not');

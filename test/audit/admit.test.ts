@@ -56,7 +56,6 @@ test('nothing reaches the upstream until the record lets it, and then it does', 
     [decision?.request_id, decision?.principal, decision?.operation, decision?.policy_result],
     ['asked', 'alice', 'models.list', 'allow'],
   );
-  assert.equal(decision?.input?.['operation'], 'models.list');
 });
 
 test('where the record fails, the request ends with 503 and never reaches the upstream', async (t) => {

@@ -69,22 +69,29 @@ export function decisionEvent(id: string): DecisionEvent {
     principal: 'alice',
     api: 'ollama',
     operation: 'chat',
-    method: 'POST',
-    path: '/api/chat',
     model: 'tiny',
+    provider: 'ollama',
     target: 'http://127.0.0.1:1',
     policy_result: 'allow',
     reasons: [],
-    tool_name: 'ollama-api',
-    mcp_server: 'ollama-proxy',
-    action: 'POST',
-    provider: 'ollama',
-    input: { version: 1 },
   };
 }
 
 export function auditEvent(id: string, over: Partial<AuditEvent> = {}): AuditEvent {
-  return { ...decisionEvent(id), status: 200, usage: 'none', duration_ms: 1, outcome: 'complete', ...over };
+  return {
+    ...decisionEvent(id),
+    method: 'POST',
+    path: '/api/chat',
+    status: 200,
+    usage: 'none',
+    duration_ms: 1,
+    outcome: 'complete',
+    tool_name: 'ollama-api',
+    mcp_server: 'ollama-proxy',
+    action: 'POST',
+    input: { version: 1 },
+    ...over,
+  };
 }
 
 /** One request from its decision to its end. */

@@ -18,7 +18,7 @@ function assertChained(lines: readonly Readonly<Record<string, unknown>>[]): voi
   }
 }
 
-test('a forwarded request is two lines, its input in the first; a denied one is one line with its input', async (t) => {
+test('a forwarded request is two lines, the second one the whole event; a denied one is that alone', async (t) => {
   const file = createTestFile(t);
   const sink = await file.open();
   await recordOne(sink, 'forwarded');
@@ -30,8 +30,8 @@ test('a forwarded request is two lines, its input in the first; a denied one is 
   assert.deepEqual(
     lines.slice(1, 4).map(({ request_id, outcome, input }) => [request_id, outcome, input]),
     [
-      ['forwarded', undefined, { version: 1 }],
-      ['forwarded', 'complete', undefined],
+      ['forwarded', undefined, undefined],
+      ['forwarded', 'complete', { version: 1 }],
       ['denied', 'denied', { version: 1 }],
     ],
   );

@@ -83,7 +83,7 @@ test('query tells of requests as one event each, and of the one that was lost wi
     events.map(({ request_id, outcome, status, input }) => [request_id, outcome, status, input]),
     [
       ['done', 'complete', 200, { version: 1 }],
-      ['lost', 'lost', undefined, { version: 1 }],
+      ['lost', 'lost', undefined, undefined],
       ['denied', 'denied', 403, { version: 1 }],
     ],
   );

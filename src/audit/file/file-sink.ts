@@ -9,7 +9,7 @@ import { basename } from 'node:path';
 
 import { ConfigError, RequestError } from '../../errors.ts';
 import type { AuditFileConfig, DecisionEvent } from '../../types.ts';
-import { type AuditSink, type Recorded, toLineJson } from '../sink.ts';
+import { type AuditSink, toLineJson } from '../sink.ts';
 import { createSignHead } from './heads.ts';
 import { createLedger } from './ledger.ts';
 import { type FileLock, takeLock } from './lock.ts';
@@ -144,8 +144,7 @@ export async function openFileSink(config: AuditFileConfig, options: FileSinkOpt
     notReady: () =>
       config.onFailure === 'refuse' && ledger.failure() !== undefined ? 'the audit file can not be written' : undefined,
     write(recorded) {
-      if (recorded.kind === 'audit') ledger.add('completion', completionJson(recorded));
-      else ledger.add(recorded.kind, recorded.json);
+      ledger.add(recorded.kind === 'audit' ? 'completion' : recorded.kind, recorded.json);
     },
     flushNow: ledger.flushNow,
     async close() {
@@ -155,12 +154,6 @@ export async function openFileSink(config: AuditFileConfig, options: FileSinkOpt
       lock.release();
     },
   };
-}
-
-/** The input stands in the first line of a request, and only there. */
-function completionJson({ event, json }: Extract<Recorded, { kind: 'audit' }>): () => string {
-  if (event.target === undefined || event.input === undefined) return json;
-  return () => toLineJson({ ...event, input: undefined });
 }
 
 async function openLocked(

@@ -4,7 +4,7 @@
  * tried again: the chain never has a hole that it does not tell of.
  */
 import type { HeadReason } from './heads.ts';
-import { type Link, seal } from './seal.ts';
+import { type Link, type Sealable, sealAll } from './seal.ts';
 import type { Store } from './store.ts';
 
 export interface LedgerOptions {
@@ -66,12 +66,17 @@ const defaults = {
 /** Lines that are made later hold what they are made of. */
 const mostUnmade = 256;
 const mostInGroup = 5000;
+/** Lines that are worth a write. More of them would live so long that moving them about costs more than the write. */
+const enoughInGroup = 256;
+/** Memory that groups are put together in, one after the other: fresh memory costs as much as what is put there. */
+const roomBytes = 1024 * 1024;
 /** Stands for a line that could not be made. */
 const unmade = '{"lost":true}';
 
 export function createLedger(options: LedgerOptions): Ledger {
   const { store } = options;
   const { delayMs, retryMs, patienceMs, most } = { ...defaults, ...options };
+  const room = Buffer.allocUnsafe(roomBytes);
   let last = options.after;
   let waiting: Line[] = [];
   let waitingBytes = 0;
@@ -110,7 +115,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     }
     const isLate = typeof json === 'function' && (waiting.length > mostUnmade || failure !== undefined);
     put({ event, json: isLate ? json() : json, waiter });
-    schedule(waiter !== undefined);
+    schedule(waiter !== undefined || waiting.length >= enoughInGroup);
   }
 
   function schedule(now: boolean): void {
@@ -160,7 +165,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     if (waiting.length === 0) return;
     group = waiting.splice(0, mostInGroup);
     waitingBytes = waiting.length === 0 ? 0 : Math.max(0, waitingBytes - sizeOf(group));
-    ({ bytes: groupBytes, link: groupEnd } = sealAll(last, group));
+    ({ bytes: groupBytes, link: groupEnd } = sealAll(last, makeAll(group), room));
     try {
       await store.append(groupBytes, last.seq + 1);
     } catch (error) {
@@ -178,10 +183,8 @@ export function createLedger(options: LedgerOptions): Ledger {
   }
 
   /** A line that can't be made is lost, and leaves the others as they are. */
-  function sealAll(after: Link, lines: readonly Line[]): { readonly bytes: Buffer; readonly link: Link } {
-    let link = after;
-    let text = '';
-    for (const line of lines) {
+  function makeAll(lines: readonly Line[]): readonly Sealable[] {
+    return lines.map((line) => {
       try {
         if (typeof line.json === 'function') line.json = line.json();
       } catch (error) {
@@ -189,11 +192,8 @@ export function createLedger(options: LedgerOptions): Ledger {
         line.waiter?.reject(error);
         line.json = unmade;
       }
-      const sealed = seal(link, line.event, line.json);
-      text += sealed.line;
-      link = sealed.link;
-    }
-    return { bytes: Buffer.from(text), link };
+      return { event: line.event, json: line.json };
+    });
   }
 
   async function lookIfDue(): Promise<void> {
@@ -259,7 +259,7 @@ export function createLedger(options: LedgerOptions): Ledger {
 
   function flushNow(): void {
     // Once more what is being written: nobody will say whether it was.
-    const rest = sealAll(groupBytes === undefined ? last : groupEnd, waiting);
+    const rest = sealAll(groupBytes === undefined ? last : groupEnd, makeAll(waiting));
     try {
       store.appendNow(Buffer.concat([...(groupBytes === undefined ? [] : [groupBytes]), rest.bytes]));
     } catch (error) {

@@ -2,6 +2,8 @@
  * Requests as the audit file tells of them: a `decision` and its `completion` as one event. A `decision` without its
  * `completion` is a request that was lost with its process, or one that has not ended yet.
  */
+import { existsSync } from 'node:fs';
+
 import { toLineJson } from '../sink.ts';
 import { eachLine } from './each-line.ts';
 import { listClosed } from './segments.ts';
@@ -73,9 +75,8 @@ export function createJoin(filter: RequestFilter, tell: (request: RequestEvent) 
         open.set(id, event);
         if (open.size > mostOpen) open.delete(open.keys().next().value ?? '');
       } else if (kind === 'completion') {
-        const decision = open.get(id);
         open.delete(id);
-        tellIfFits(decision === undefined ? event : { ...event, input: decision['input'] });
+        tellIfFits(event);
       } else if (event['reason'] === 'start') {
         // Whoever had those is gone.
         giveUp('lost');
@@ -92,8 +93,10 @@ export function createJoin(filter: RequestFilter, tell: (request: RequestEvent) 
  */
 export function listFiles(path: string, sinceMs = 0): readonly string[] {
   // A request stands in no file that was closed before it came.
-  const closed = listClosed(path).filter(({ writtenMs }) => writtenMs >= sinceMs);
-  return [...closed.map((segment) => segment.path), path];
+  const closed = listClosed(path);
+  const wanted = closed.filter(({ writtenMs }) => writtenMs >= sinceMs).map((segment) => segment.path);
+  // A crash between two files leaves none that is written.
+  return closed.length > 0 && !existsSync(path) ? wanted : [...wanted, path];
 }
 
 /** @throws (rejects) what the file system throws, but for a file that retention took away meanwhile */

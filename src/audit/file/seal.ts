@@ -17,12 +17,48 @@ export interface Link {
 /** What the first line of a chain follows. */
 export const origin: Link = { seq: -1, hash: '0'.repeat(64) };
 
-/** @param json an object with at least one member, on one line @returns the line with its end, and what comes to follow */
+export interface Sealable {
+  readonly event: string;
+  /** An object with at least one member, on one line. */
+  readonly json: string;
+}
+
+/** The longest of what a line has beside its JSON. */
+const frame = '{"seq":,"prev":"","event":"",'.length + ',"hash":""}\n'.length + 2 * 64 + 16 + 32;
+
+/**
+ * The lines in one buffer: each is put together where it is hashed and written from, because every copy of it would cost
+ * as much as its hash.
+ *
+ * @param room to put them where they fit
+ * @returns the lines with their ends, and what comes to follow
+ */
+export function sealAll(
+  after: Link,
+  lines: readonly Sealable[],
+  room?: Buffer,
+): { readonly bytes: Buffer; readonly link: Link } {
+  let most = 0;
+  for (const { json } of lines) most += Buffer.byteLength(json) + frame;
+  const bytes = room !== undefined && most <= room.length ? room : Buffer.allocUnsafe(most);
+  let { seq, hash } = after;
+  let at = 0;
+  for (const { event, json } of lines) {
+    seq += 1;
+    const head = `{"seq":${seq},"prev":"${hash}","event":"${event}",`;
+    // The brace that opens the JSON gives way to the comma of the head, the one that closes it to that of the hash.
+    const end = at + head.length - 2 + bytes.write(json, at + head.length - 1, 'utf8');
+    bytes.write(head, at, 'latin1');
+    hash = digest('sha256', bytes.subarray(at, end), 'hex');
+    at = end + bytes.write(`,"hash":"${hash}"}\n`, end, 'latin1');
+  }
+  return { bytes: bytes.subarray(0, at), link: { seq, hash } };
+}
+
+/** @returns the line with its end, and what comes to follow */
 export function seal(after: Link, event: string, json: string): { readonly line: string; readonly link: Link } {
-  const seq = after.seq + 1;
-  const sealed = `{"seq":${seq},"prev":"${after.hash}","event":"${event}",${json.slice(1, -1)}`;
-  const hash = digest('sha256', sealed, 'hex');
-  return { line: `${sealed},"hash":"${hash}"}\n`, link: { seq, hash } };
+  const { bytes, link } = sealAll(after, [{ event, json }]);
+  return { line: bytes.toString('utf8'), link };
 }
 
 export interface Sealed extends Link {
