@@ -66,7 +66,7 @@ export function loadOf(kind: Kind, frames: number, atOnce: number, durationMs: n
   return { kind, frames, request: buildRequest(kind, frames, signToken()), connections: atOnce, durationMs };
 }
 
-function startSidecar(home: SidecarHome, auditFd: number): Promise<Peer> {
+export function startSidecar(home: SidecarHome, auditFd: number): Promise<Peer> {
   const listening = async (): Promise<number> => {
     await awaitReady(home.opsPort);
     return home.dataPort;

@@ -25,11 +25,13 @@ export interface SidecarHome {
 /**
  * @param policyPath a directory of Rego, or a bundle
  * @param directory of the bench's own; the configuration is written there
+ * @param more sections of the configuration; paths in them are relative to the directory
  */
 export async function furnishSidecar(
   directory: string,
   policyPath: string,
   upstreamPort: number,
+  more: Readonly<Record<string, unknown>> = {},
 ): Promise<SidecarHome> {
   const home = await mkdtemp(join(directory, 'sidecar-'));
   const [dataPort, opsPort] = [await findFreePort(), await findFreePort()];
@@ -38,6 +40,7 @@ export async function furnishSidecar(
     upstream: { base_url: `http://127.0.0.1:${upstreamPort}` },
     policy: { path: policyPath },
     identity: { jwt: [{ algorithm: 'HS256', secret_env: 'BENCH_SECRET', issuer, audience }] },
+    ...more,
   };
   const file = join(home, 'opallama.yaml');
   // JSON is YAML.

@@ -47,6 +47,8 @@ export interface FileSink extends AuditSink {
   isFailing(): boolean;
   /** Looks now whether the file is still there and whether it is time for the next one; else every five seconds. */
   look(): void;
+  /** Waits until what was taken is in the file, or could not be written. */
+  settle(): Promise<void>;
 }
 
 const lookMs = 5000;
@@ -140,6 +142,7 @@ export async function openFileSink(config: AuditFileConfig, options: FileSinkOpt
     chain,
     admit,
     look: ledger.look,
+    settle: ledger.settle,
     isFailing: () => ledger.failure() !== undefined,
     notReady: () =>
       config.onFailure === 'refuse' && ledger.failure() !== undefined ? 'the audit file can not be written' : undefined,

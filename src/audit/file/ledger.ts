@@ -47,6 +47,8 @@ export interface Ledger {
   look(): void;
   /** Once the first line is written, or could not be. */
   readonly started: Promise<void>;
+  /** Waits until what was added is in the file, or could not be written. */
+  settle(): Promise<void>;
   flushNow(): void;
   close(): Promise<void>;
 }
@@ -285,6 +287,9 @@ export function createLedger(options: LedgerOptions): Ledger {
     look() {
       lookDue = true;
       if (failure === undefined) void run();
+    },
+    async settle() {
+      while (waiting.length > 0 && failure === undefined) await run();
     },
     flushNow,
     async close() {
