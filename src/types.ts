@@ -428,8 +428,7 @@ export interface JwtConfig {
   readonly kid: string | undefined;
   readonly issuer: string;
   readonly audience: string;
-  /** Paths of claims, dots between names; defaults are `roles`, `permissions` and so on (design section 12). */
-  readonly claims: Readonly<Partial<Record<'id' | 'roles' | 'agent_role' | 'permissions' | 'tenant', string>>>;
+  readonly claims: ClaimPaths;
   /** Allowed difference of clocks, seconds. */
   readonly clockToleranceS: number;
   /** Where the key came from, for `--print-config`: a variable's name or a file's path, never the key. */
@@ -456,6 +455,17 @@ export interface IssuerConfig {
   readonly refreshMax: number;
   /** How long keys hold that can't be asked for again, ms. */
   readonly stale: number;
+}
+
+/** Names with dots between, or a list of names where one has dots itself. */
+export type ClaimPath = string | readonly string[];
+
+/** Where a principal's parts stand among the claims; defaults are `roles`, `permissions` and so on (design section 12). */
+export interface ClaimPaths
+  extends Readonly<Partial<Record<'id' | 'roles' | 'agent_role' | 'permissions' | 'tenant', ClaimPath>>> {
+  /** Only those that begin so count, and without it. */
+  readonly roles_prefix?: string;
+  readonly permissions_prefix?: string;
 }
 
 /** A key of Ollama's own command line, and who has it. */

@@ -7,7 +7,7 @@ import { errorCode, isSameKey } from '../config/keys.ts';
 import { loadConfig } from '../config/load.ts';
 import { parseDuration } from '../config/units.ts';
 import { ConfigError } from '../errors.ts';
-import type { JwtConfig } from '../types.ts';
+import type { ClaimPath, JwtConfig } from '../types.ts';
 
 /** What signs: a `JwtConfig` whose key is secret or private. */
 export interface TokenKey {
@@ -52,15 +52,23 @@ interface TokenOptions {
 /** Signs a token for tests and first steps, with each claim where the key's configuration looks for it. */
 export function mintToken(key: TokenKey, claims: TokenClaims): string {
   const payload: Record<string, unknown> = {};
-  const put = (path: string, value: unknown): void => {
-    if (value !== undefined) putClaim(payload, path.split('.'), value);
+  const prefixed = (prefix = '', name: string): string => prefix + name;
+  const { roles_prefix, permissions_prefix } = key.claims ?? {};
+  const put = (path: ClaimPath, value: unknown): void => {
+    if (value !== undefined) putClaim(payload, typeof path === 'string' ? path.split('.') : path, value);
   };
   put(key.claims?.id ?? 'sub', claims.subject);
   put('sub', claims.subject);
-  put(key.claims?.roles ?? 'roles', claims.roles);
-  put(key.claims?.agent_role ?? 'agent_role', claims.agentRole);
+  put(
+    key.claims?.roles ?? 'roles',
+    claims.roles.map((role) => prefixed(roles_prefix, role)),
+  );
+  put(key.claims?.agent_role ?? 'agent_role', claims.agentRole && prefixed(roles_prefix, claims.agentRole));
   put(key.claims?.tenant ?? 'tenant', claims.tenant);
-  put(key.claims?.permissions ?? 'permissions', claims.permissions);
+  put(
+    key.claims?.permissions ?? 'permissions',
+    claims.permissions?.map((name) => prefixed(permissions_prefix, name)),
+  );
   return jwt.sign(payload, key.key, {
     algorithm: key.algorithm,
     issuer: key.issuer,

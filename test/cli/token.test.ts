@@ -29,7 +29,7 @@ const files: Readonly<Record<string, string>> = {
   '/app/two.yaml': `identity:
   jwt:
     - ${hs}
-    - { algorithm: HS512, secret_env: T, issuer: other, audience: x, kid: second, claims: { id: email, roles: realm_access.roles } }
+    - { algorithm: HS512, secret_env: T, issuer: other, audience: x, kid: second, claims: { id: email, roles: realm_access.roles, roles_prefix: app-, permissions: ["https://x.example/p"], permissions_prefix: "app:" } }
 `,
   '/app/guests.yaml': 'identity: { anonymous: { roles: [guest] } }\n',
   '/app/rsa.pem': spki(rsa.publicKey),
@@ -117,13 +117,25 @@ test('what is not asked for is not in the token, and it ends after an hour', () 
 });
 
 test('claims stand where the configuration of the key looks for them', () => {
-  const out = run('--config', 'two.yaml', '--kid', 'second', '--subject', 'a@b.example', '--role', 'developer');
+  const out = run(
+    '--config',
+    'two.yaml',
+    '--kid',
+    'second',
+    '--subject',
+    'a@b.example',
+    '--role',
+    'developer',
+    '--permission',
+    'web:read',
+  );
   const key = createSecretKey(Buffer.from(`${secret}${secret}`));
   const { header, payload } = verify(out, key, 'HS512', 'other', 'x');
   assert.equal(header.kid, 'second');
   assert.equal(payload.sub, 'a@b.example');
   assert.equal(payload['email'], 'a@b.example');
-  assert.deepEqual(payload['realm_access'], { roles: ['developer'] });
+  assert.deepEqual(payload['realm_access'], { roles: ['app-developer'] });
+  assert.deepEqual(payload['https://x.example/p'], ['app:web:read']);
   assert.equal(payload['roles'], undefined);
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey, generateKeyPairSync, KeyObject, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { isSameKey } from '../../src/config/keys.ts';
+import { printConfig } from '../../src/config/print.ts';
 import { faultsOf, load, secret } from './sources.ts';
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -235,9 +236,34 @@ test('where claims stand can be said, and only for claims that are read', () => 
   );
 });
 
+test('a claim whose name has dots is named by a list, and prefixes stand beside the paths', () => {
+  const claims = `{ roles: ["https://id.example/roles", list], roles_prefix: "app-", permissions: scp }`;
+  const config = load({
+    yaml: entry(`algorithm: HS256, secret_env: S, claims: ${claims}`),
+    env: { S: secret },
+  });
+  assert.deepEqual(config.identity.jwt[0]?.claims, {
+    roles: ['https://id.example/roles', 'list'],
+    roles_prefix: 'app-',
+    permissions: 'scp',
+  });
+  const printed = printConfig(config);
+  assert.equal(printConfig(load({ yaml: printed, env: { S: secret } })), printed);
+});
+
 test('a path of claims that could never be followed is refused', () => {
   const env = { S: secret };
-  for (const path of ['a..b', '.a', 'https://id.example/roles', 'x.__proto__', 'constructor', '""']) {
+  for (const path of [
+    'a..b',
+    '.a',
+    'https://id.example/roles',
+    'x.__proto__',
+    'constructor',
+    '""',
+    '[]',
+    '[""]',
+    '[constructor]',
+  ]) {
     const yaml = entry(`algorithm: HS256, secret_env: S, claims: { roles: ${path} }`);
     assert.match(faultsOf({ yaml, env })[0] ?? '', /^opallama\.yaml:3:\d+: identity\.jwt\[0\]\.claims\.roles: /, path);
   }

@@ -158,6 +158,33 @@ test('claims are found along configured paths, and only there', () => {
   );
 });
 
+test('permissions may be words between spaces wherever they stand, a role is one text', () => {
+  const claims = { permissions: 'scp', roles: 'groups' };
+  const { permissions, roles } = identify({ scp: 'web:read web:write', groups: 'data scientists' }, { claims });
+  assert.deepEqual([permissions, roles], [['web:read', 'web:write'], ['data scientists']]);
+});
+
+test('a claim whose name has dots is named by a list', () => {
+  const roles = ['https://claims.test/access', 'roles'];
+  const token = { 'https://claims.test/access': { roles: ['dev'] }, 'https://claims': { 'test/access': 'admin' } };
+  assert.deepEqual(identify(token, { claims: { roles } }).roles, ['dev']);
+  assert.deepEqual(identify({}, { claims: { roles: ['constructor', 'name'] } }).roles, []);
+});
+
+test('with a prefix only what begins so counts, and without it', () => {
+  const claims = { roles_prefix: 'ollama-', permissions_prefix: 'ollama:' };
+  const { roles, agentRole, permissions } = identify(
+    {
+      roles: ['ollama-dev', 'admin', 'Ollama-admin', 'ollama-', 'x-ollama-admin'],
+      agent_role: 'ollama-dev',
+      scope: 'ollama:web:read other:web:write web:write ollama:ollama:x',
+    },
+    { claims },
+  );
+  assert.deepEqual([roles, agentRole, permissions], [['dev'], 'dev', ['web:read', 'ollama:x']]);
+  assert.equal(identify({ role: 'admin' }, { claims }).agentRole, undefined);
+});
+
 test('a path never leads into what an object inherits', () => {
   assert.deepEqual(identify({}, { claims: { roles: 'constructor.name' } }).roles, []);
   assert.deepEqual(identify({ roles: ['dev'] }, { claims: { tenant: 'roles.at' } }).tenant, undefined);
