@@ -5,12 +5,13 @@ import { createEngine } from '../decision/engines/table.ts';
 import { decisionMembers } from '../decision/narrow.ts';
 import { loadPolicy } from '../delivery/load-policy.ts';
 import { nameSource } from '../delivery/name-source.ts';
-import { PolicyError } from '../errors.ts';
+import { ConfigError, PolicyError } from '../errors.ts';
 import { type FaultQuestion, type Finding, findFaults } from '../policy/find-faults.ts';
 import { readInputSchema } from '../policy/input-schema.ts';
 import type { Toolchain } from '../policy/toolchain/protocol.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import type { PolicyConfig } from '../types.ts';
+import { findIdentityFaults } from './check-identity.ts';
 import { addConfigOptions, type CliDeps, type ConfigOptions, readConfig } from './config-options.ts';
 import { chooseEntrypoints } from './entrypoints.ts';
 import { examineFiles, isCedar } from './examine-files.ts';
@@ -62,6 +63,8 @@ export function registerCheck(program: Command, deps: CliDeps): void {
           reports.push(await examine(paths, meant, entrypointNamed, options, toolchain));
         } else {
           const config = readConfig(options, deps.environment);
+          const faults = findIdentityFaults(config.identity, deps.environment);
+          if (faults.length > 0) throw new ConfigError(faults);
           for (const section of [...config.policies, ...(config.shadow ? [config.shadow] : [])]) {
             // What a server has is got once, where it is loaded below.
             if (section.bundle !== undefined || (await createEngine(section)).needs === 'none') continue;

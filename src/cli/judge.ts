@@ -1,9 +1,11 @@
 /** Has the configured engine decide on what was asked, through the code that serves. */
 
+import { readClients } from '../config/clients-file.ts';
+import { readKeyAnew } from '../config/keys.ts';
 import type { Decide } from '../decision/decide.ts';
 import { type ActivePolicy, createDeciding } from '../delivery/active-policy.ts';
 import { loadPolicy } from '../delivery/load-policy.ts';
-import { createIdentify } from '../identity/identify.ts';
+import { type LiveIdentity, startLiveIdentity } from '../identity/live-identity.ts';
 import { type Rehearsed, rehearse } from '../rehearsal.ts';
 import type { Config, DecidingPolicy, InputNeeds, PolicyInput } from '../types.ts';
 import type { Question } from './question.ts';
@@ -46,6 +48,7 @@ export async function createJudge(config: Pick<Config, 'policies'>, searchPath: 
 export async function judge(question: Question, searchPath: string | undefined): Promise<Verdict> {
   const { config, about, principal, nowNs } = question;
   const { policy, deciding, decide, failure } = await createJudge(config, searchPath);
+  let identity: Pick<LiveIdentity, 'identify' | 'close'> | undefined;
   try {
     if ('input' in about) {
       // A decision has a clock; every other member that is missing stays missing, as policies must cope with.
@@ -63,7 +66,9 @@ export async function judge(question: Question, searchPath: string | undefined):
       };
     }
     let judged: PolicyInput | undefined;
-    const identify = principal === undefined ? createIdentify(config.identity) : () => principal;
+    identity =
+      principal === undefined ? await readIdentity(config.identity) : { identify: () => principal, close: () => {} };
+    const { identify } = identity;
     const rehearsed = await rehearse(
       {
         config,
@@ -81,8 +86,21 @@ export async function judge(question: Question, searchPath: string | undefined):
     );
     return { ...rehearsed, input: judged ?? rehearsed.input, error: failure(), absent: [] };
   } finally {
+    identity?.close();
     await policy.close();
   }
+}
+
+/** As it serves, but for a moment: an issuer is asked only for a token of its own. @throws ConfigError */
+function readIdentity(config: Config['identity']): Promise<Pick<LiveIdentity, 'identify' | 'close'>> {
+  return startLiveIdentity(config, {
+    readKey: readKeyAnew,
+    readClients,
+    onWrongSecret: () => {},
+    onRefresh: () => {},
+    onReload: () => {},
+    isLazy: true,
+  });
 }
 
 function findAbsent(reads: InputNeeds, input: PolicyInput): readonly string[] {

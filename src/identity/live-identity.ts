@@ -30,6 +30,8 @@ export interface LiveIdentityOptions {
   readonly onReload: (reload: FileReload) => void;
   /** ms between two looks at a file; 1 s by default. */
   readonly everyMs?: number;
+  /** Asks issuers for nothing until one of their tokens comes. */
+  readonly isLazy?: boolean;
 }
 
 export interface LiveIdentity {
@@ -57,7 +59,7 @@ const longestStartMs = 1000;
  */
 export async function startLiveIdentity(
   config: Config['identity'],
-  { readKey, readClients, onWrongSecret, onRefresh, onReload, everyMs }: LiveIdentityOptions,
+  { readKey, readClients, onWrongSecret, onRefresh, onReload, everyMs, isLazy = false }: LiveIdentityOptions,
 ): Promise<LiveIdentity> {
   const files: WatchedFile<unknown>[] = [];
   const watching = { onReload, everyMs };
@@ -119,7 +121,7 @@ export async function startLiveIdentity(
   }
   const refresh = (): Promise<unknown> => Promise.all(issuers.map(({ keys }) => keys.refresh()));
   // One that is slow need not hold up everybody else: whoever comes with a token of it waits for the same answer.
-  await Promise.race([refresh(), sleep(longestStartMs, undefined, { ref: false })]);
+  if (!isLazy) await Promise.race([refresh(), sleep(longestStartMs, undefined, { ref: false })]);
   const hasOthers =
     config.jwt.length + config.ollamaKeys.length + config.clientCertificates.length > 0 ||
     config.apiKeysFile !== undefined ||

@@ -137,6 +137,14 @@ export const alertCases: Readonly<Record<string, AlertCase>> = {
     series: (isBad) =>
       shares('opallama_tls_reload_total', { [`connection="listener",result="${isBad ? 'failure' : 'success'}"`]: 1 }),
   },
+  OpallamaKeysRefused: {
+    at: '20m',
+    labels: { ...instance, source: 'issuer', issuer: 'https://id.example' },
+    series: (isBad) =>
+      shares('opallama_identity_reload_total', {
+        [`source="issuer",issuer="https://id.example",result="${isBad ? 'failure' : 'success'}"`]: 1,
+      }),
+  },
   OpallamaAdminRefused: {
     at: '10m',
     labels: instance,
