@@ -98,8 +98,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const drainState = parts.drainState();
     // Whoever keeps the connection would go on sending here.
     if (drainState !== 'serving') ids['connection'] = 'close';
-    // How an error is answered.
-    let answerRefusal = (error: RequestError) => answerError(api, error, error.headers);
+    let asksForToken = false;
     let exit: Exit | (() => Exit);
     try {
       exit = await walk();
@@ -207,7 +206,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
     /** Ends here: nothing of it is for a policy or for Ollama. */
     async function grantToken(grant: TokenGrant, { query }: Target): Promise<Exit> {
-      answerRefusal = answerTokenError;
+      asksForToken = true;
       record.routed(tokenRoute);
       const granted = await receiveTokenRequest(grant, {
         request,
@@ -360,7 +359,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       const error = nameFailure(thrown);
       if (!request.complete) linger(request);
       if (parts.faults.isOver(request.socket)) ids['connection'] = 'close';
-      sendAnswer(response, answerRefusal(error), ids);
+      sendAnswer(response, asksForToken ? answerTokenError(error) : answerError(api, error, error.headers), ids);
       const outcome = error.code === 'client_closed_request' ? 'aborted' : error.status >= 500 ? 'error' : 'denied';
       return { outcome, status: error.status, error: error.code };
     }
