@@ -7,6 +7,7 @@
 import type { KeyObject } from 'node:crypto';
 
 import type { ManagementConfig } from './management-config.ts';
+import type { ShipConfig } from './ship-config.ts';
 
 /** The dialect that a route speaks; it decides the shape of errors and where token counts stand. */
 export type Api = 'ollama' | 'openai' | 'anthropic' | 'gateway';
@@ -803,7 +804,11 @@ export interface Config {
     readonly headers: number;
     readonly inFlight: number;
   };
-  readonly audit: { readonly stdout: boolean; readonly file?: AuditFileConfig | undefined };
+  readonly audit: {
+    readonly stdout: boolean;
+    readonly file?: AuditFileConfig | undefined;
+    readonly ship?: ShipConfig | undefined;
+  };
   readonly admin: {
     /** None: there is no admin listener. */
     readonly tokens: readonly AdminToken[];

@@ -1,4 +1,6 @@
 /** Opens what the configuration says records go to. */
+import { hostname } from 'node:os';
+
 import type { App } from '../app.ts';
 import { openFileSink } from '../audit/file/file-sink.ts';
 import {
@@ -7,11 +9,18 @@ import {
   createPostDelivery,
   type HeadDelivery,
 } from '../audit/file/head-delivery.ts';
+import { createOtlpSink, createSyslogSink, type ShipParts } from '../audit/ship/sinks.ts';
 import { type AuditSink, type AuditSinks, createSinks } from '../audit/sink.ts';
 import { createStdoutSink, type StdoutSink } from '../audit/stdout-sink.ts';
+import { backOff } from '../management/backoff.ts';
+import { createRing } from '../management/ring.ts';
+import type { ShipConfig } from '../ship-config.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { AuditFileConfig, AuditHeadsConfig, Config } from '../types.ts';
 import { readVersion } from '../version.ts';
+
+/** Between two attempts to ship. */
+const longestPauseMs = 30_000;
 
 export interface OpenSinks extends AuditSinks {
   /** Whether the audit file can't be written at the moment. */
@@ -36,6 +45,7 @@ export async function openSinks(config: Config['audit'], log: Logger, app: () =>
   const told: AuditSink[] = [];
   if (stdout !== undefined && config.stdout) told.push(stdout);
   if (file !== undefined) told.push(file);
+  told.push(...openShipping(config.ship));
   const sinks = createSinks(told, failed);
   return {
     ...sinks,
@@ -77,6 +87,27 @@ export async function openSinks(config: Config['audit'], log: Logger, app: () =>
         removed: (files) => log.info({ files }, 'audit files that may not be kept any longer were deleted'),
       },
     });
+  }
+
+  function openShipping(ship: ShipConfig | undefined): readonly AuditSink[] {
+    const parts = (sink: string): ShipParts => ({
+      createQueue: createRing,
+      pauseMs: (failures) => backOff(failures, longestPauseMs),
+      events: {
+        lost: (count) => app()?.auditFailed(sink, count),
+        failing: (error) =>
+          log.error({ err: error, sink }, 'records can not be shipped; they wait, and it is tried again'),
+        recovered: (failures) => log.warn({ sink, failures }, 'records are shipped again'),
+        refused: (error, count) =>
+          log.error({ err: error, sink, lost: count }, 'records were not taken and are lost there'),
+      },
+    });
+    return [
+      ...(ship?.syslog === undefined ? [] : [createSyslogSink(ship.syslog, parts('syslog'))]),
+      ...(ship?.otlp === undefined
+        ? []
+        : [createOtlpSink(ship.otlp, { version: readVersion(), host: hostname() }, parts('otlp'))]),
+    ];
   }
 
   function openDeliveries(heads: AuditHeadsConfig, out: StdoutSink | undefined): readonly HeadDelivery[] {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { duration, name, parsed, size } from './fields.ts';
 import { isLoopback } from './ollama-host.ts';
+import { otlp, syslog } from './ship-schema.ts';
 import { parseBaseUrl, UnitError } from './units.ts';
 
 /** Heads show what somebody did to the file: on the way they must not be what he can change too. */
@@ -61,5 +62,7 @@ export const audit = z
     rotate,
     keep,
     heads: heads.optional(),
+    syslog: syslog.optional(),
+    otlp: otlp.optional(),
   })
   .prefault({});

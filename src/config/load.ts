@@ -14,6 +14,7 @@ import { memberAt } from './members.ts';
 import { addressOf, defaultUpstream, isSameAddress, parseOllamaHost } from './ollama-host.ts';
 import { listPolicies, type PolicySources, readShadow } from './policies.ts';
 import { configSchema } from './schema.ts';
+import { loadShipping } from './ship.ts';
 import { type ConfigSources, type MergedSources, mergeSources } from './sources.ts';
 import { type LoadedTls, listenTlsFiles, loadTls, type TlsMembers, upstreamTlsFiles } from './tls.ts';
 import { loadSigningKey, toTokenEndpoint } from './token-endpoint.ts';
@@ -131,7 +132,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     const loaded = loadTlsOf(['identity', 'issuers', index, 'tls'], upstreamTlsFiles);
     return tls && loaded && { ...tls, ...loaded };
   });
-  const record = audit && loadAudit(audit, inFile);
+  const record = audit && { ...loadAudit(audit, inFile), ship: loadShipping(audit, inFile) };
   const listenTls = loadTlsOf(['listen', 'tls'], listenTlsFiles);
   const upstreamTls = loadTlsOf(['upstream', 'tls'], upstreamTlsFiles);
   if (

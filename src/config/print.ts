@@ -19,6 +19,7 @@ import type {
 } from '../types.ts';
 import { printAuditFile } from './print-audit.ts';
 import { printDuration, printSize } from './print-units.ts';
+import { printShipping } from './ship.ts';
 
 /**
  * The configuration as YAML that gives the same configuration when it is loaded. A secret is never in it: there stands
@@ -72,7 +73,11 @@ export function printConfig(config: Config): string {
       headers: printSize(limits.headers),
       in_flight: limits.inFlight,
     },
-    audit: { stdout: config.audit.stdout, ...(config.audit.file && printAuditFile(config.audit.file)) },
+    audit: {
+      stdout: config.audit.stdout,
+      ...(config.audit.file && printAuditFile(config.audit.file)),
+      ...(config.audit.ship && printShipping(config.audit.ship, printUpstreamTls)),
+    },
     admin: { tokens: config.admin.tokens.map(printAdminToken), keep_decisions: config.admin.keepDecisions },
     shutdown: { delay: printDuration(config.shutdown.delay), grace: printDuration(config.shutdown.grace) },
     ...(config.management && { management: printManagement(config.management) }),

@@ -283,7 +283,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   // What is not there before its first time is missed by who looks for an increase.
   for (const result of ['success', 'failure'] as const) reloads.inc({ result }, 0);
-  for (const sink of ['record', 'stdout', 'file']) auditFailures.inc({ sink }, 0);
+  for (const sink of ['record', 'stdout', 'file', 'syslog', 'otlp']) auditFailures.inc({ sink }, 0);
   for (const result of ['mask_failed', 'buffer_full', 'too_large', 'refused', 'lost'] as const)
     decisionLogEvents.inc({ result }, 0);
   registerProcessMetrics(registry, options.version ?? 'unknown');

@@ -280,6 +280,8 @@ test('requests in flight, failed audit writes and loads of a policy are counted'
     '{sink="record"}': '0',
     '{sink="stdout"}': '1',
     '{sink="file"}': '0',
+    '{sink="syslog"}': '0',
+    '{sink="otlp"}': '0',
   });
   assert.deepEqual(await series('opallama_policy_reload_total'), {
     '{result="success"}': '1',
