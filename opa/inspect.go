@@ -47,9 +47,10 @@ func inspectPolicy(c call) (any, error) {
 }
 
 func inspect(m modules, compiler *ast.Compiler, data map[string]any, entrypoints []string) (inspection, error) {
+	deciding := m.withoutLogRules()
 	out := inspection{
 		OpaVersion: version.Version,
-		Reads:      readsOf(m),
+		Reads:      readsOf(deciding),
 		Shapes:     map[string]string{},
 		Packages:   packagePaths(compiler),
 		Rules:      rulePaths(compiler),
@@ -58,7 +59,7 @@ func inspect(m modules, compiler *ast.Compiler, data map[string]any, entrypoints
 		out.Shapes[name] = shapeOf(compiler, data, name)
 	}
 	builtins, moody := set{}, set{}
-	for _, module := range m {
+	for _, module := range deciding {
 		for _, use := range builtinUses(module) {
 			builtins.add(use.name)
 			if ast.BuiltinMap[use.name].Nondeterministic {

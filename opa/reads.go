@@ -58,6 +58,70 @@ func readsOf(m modules) reads {
 	return reads{All: all, Members: slices.AppendSeq([]string{}, slices.Values(slices.Sorted(maps.Keys(members))))}
 }
 
+// withoutLogRules leaves out `package system.log` and what is below it, which is asked about events and not about requests:
+// what it reads is no member of the input, and the clock that it looks at decides nothing. Where another module may refer
+// to it, it is part of what decides.
+func (m modules) withoutLogRules() modules {
+	deciding := modules{}
+	for file, module := range m {
+		if !isLogRule(module) {
+			deciding[file] = module
+		}
+	}
+	if len(deciding) == len(m) {
+		return m
+	}
+	for _, module := range deciding {
+		if mayReferToSystem(module) {
+			return m
+		}
+	}
+	return deciding
+}
+
+func isLogRule(module *ast.Module) bool {
+	path := module.Package.Path
+	return len(path) > 2 && path[1].Equal(ast.StringTerm("system")) && path[2].Equal(ast.StringTerm("log"))
+}
+
+// mayReferToSystem errs to yes: `data` without a step, or with a step that is not a constant, may be anything.
+func mayReferToSystem(module *ast.Module) bool {
+	found := false
+	var visitor *ast.GenericVisitor
+	visitor = ast.NewGenericVisitor(func(x any) bool {
+		switch x := x.(type) {
+		case *ast.Package:
+			return true
+		case ast.Var:
+			found = found || isData(x)
+		case *ast.Head:
+			for _, step := range x.Reference {
+				visitor.Walk(step)
+			}
+		case ast.Ref:
+			if !isData(x[0].Value) {
+				return false
+			}
+			if len(x) == 1 {
+				found = true
+			} else if name, ok := x[1].Value.(ast.String); !ok || name == "system" {
+				found = true
+			}
+			for _, step := range x[1:] {
+				visitor.Walk(step)
+			}
+			return true
+		}
+		return false
+	})
+	visitor.Walk(module)
+	return found || len(module.Package.Path) > 1 && module.Package.Path[1].Equal(ast.StringTerm("system"))
+}
+
+func isData(v ast.Value) bool {
+	return v.Compare(ast.DefaultRootDocument.Value) == 0
+}
+
 func isInput(v ast.Value) bool {
 	return v.Compare(ast.InputRootDocument.Value) == 0
 }

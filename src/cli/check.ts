@@ -150,7 +150,12 @@ function hasErrors({ findings }: Report): boolean {
 /** @returns what people are told of it @throws PolicyError */
 async function load(config: ReturnType<typeof readConfig>, deps: CliDeps): Promise<string> {
   const searchPath = deps.environment.env['PATH'];
-  const policy = await loadPolicy(config, searchPath);
+  const { management, policies } = config;
+  // Where these are only a control plane says, to a sidecar.
+  const unknown = policies.filter(({ bundle }) => bundle?.url.protocol === 'bundle:');
+  const known = { policies: policies.filter((member) => !unknown.includes(member)) };
+  const logRules = management?.decisionLogs !== undefined || management?.discovery !== undefined;
+  const policy = await loadPolicy(known, searchPath, { logRules });
   const shadow = config.shadow && (await loadPolicy({ policies: [config.shadow] }, searchPath));
   const lines = [...policy.members, ...(shadow?.members ?? [])].map(({ config: member, prepared, loaded }) => {
     const { entrypoint } = member;
@@ -159,6 +164,8 @@ async function load(config: ReturnType<typeof readConfig>, deps: CliDeps): Promi
     const warnings = (prepared.warnings ?? []).map((warning) => `${path}: ${paint('yellow', warning)}\n`);
     return `${path}: revision ${loaded.revision}, entrypoint ${entrypoint} (${loaded.shape(entrypoint)}), ${tests}\n${warnings.join('')}`;
   });
+  for (const { bundle } of unknown)
+    lines.push(`${paint('yellow', `The bundle ${bundle?.name} was not looked at: discovery is to name it.`)}\n`);
   await policy.close();
   await shadow?.close();
   return `${lines.join('')}Configuration and policy are in order.\n`;

@@ -28,6 +28,8 @@ interface MaskInput {
   readonly now_ns: number;
 }
 
+/** Events that are handed to the thread at once: to hand over takes longer than to mask. */
+const atOnce = 16;
 /** Behind the last decision, ms: its event is made within a second or two. */
 const lingerMs = 10_000;
 
@@ -103,7 +105,7 @@ async function load(
     codes: new Set(),
     deterministic: false,
   };
-  return loadInThreads(packed, { config: own, engine: await createEngine(own), onLost });
+  return loadInThreads(packed, { config: own, engine: await createEngine(own), onLost }, atOnce);
 }
 
 export interface LogRulesOfEvents {

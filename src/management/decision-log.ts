@@ -60,6 +60,8 @@ interface Pending {
 const gatherMs = 250;
 /** Work in a row before requests have their turn, ms. */
 const sliceMs = 2;
+/** Events that are made, and masked, together: a thread that masks is reached once for all of them. */
+const groupSize = 16;
 /** A service that does not want a batch is asked so often. */
 const refusals = 3;
 /** Answers that are about what was sent; anything else passes. */
@@ -72,6 +74,8 @@ export function createDecisionLog(options: DecisionLogOptions): DecisionLog {
   const batches = createBatches(() => config?.uploadSize ?? 1);
   let packed: Batch[] = [];
   let number = 0;
+  /** Taken from the buffer, and not written yet. */
+  let inHand = 0;
   let gatherTimer: NodeJS.Timeout | undefined;
   let uploadTimer: NodeJS.Timeout | undefined;
   let gathering: Promise<void> | undefined;
@@ -114,7 +118,7 @@ export function createDecisionLog(options: DecisionLogOptions): DecisionLog {
   };
 
   function waiting(): number {
-    return ring.size() + batches.waiting() + packed.reduce((sum, { events }) => sum + events, 0);
+    return ring.size() + inHand + batches.waiting() + packed.reduce((sum, { events }) => sum + events, 0);
   }
 
   function resize(former: typeof ring, most: number): typeof ring {
@@ -137,17 +141,14 @@ export function createDecisionLog(options: DecisionLogOptions): DecisionLog {
   /** Never rejects. */
   async function gatherAll(): Promise<void> {
     let began = performance.now();
-    for (let pending = ring.shift(); pending !== undefined; pending = ring.shift()) {
-      number += 1;
-      const event = makeDecisionEvent(pending.event, pending.measures, number, options.context());
-      if (event !== undefined) {
-        const rules = options.rules(pending.event);
-        const masked = rules?.every(({ drop, mask }) => drop === undefined && mask === undefined)
-          ? event
-          : await mask(event, rules);
-        if (masked !== undefined) batches.add(JSON.stringify(masked));
-        makeRoom();
-      }
+    for (let group = takeGroup(); group.length > 0; group = takeGroup()) {
+      inHand = group.length;
+      const texts = group.map(write);
+      // A wait for each of them is a turn of the event loop: only where one waits for a mask.
+      const written = texts.some((text) => text instanceof Promise) ? await Promise.all(texts) : texts;
+      inHand = 0;
+      for (const text of written) if (typeof text === 'string') batches.add(text);
+      makeRoom();
       if (batches.isFull()) {
         await pack();
         // Where it fails, the pause behind the last failure stands.
@@ -159,20 +160,44 @@ export function createDecisionLog(options: DecisionLogOptions): DecisionLog {
     }
   }
 
-  async function mask(
-    event: DecisionEvent,
-    rules: readonly LogRules[] | undefined,
-  ): Promise<DecisionEvent | undefined> {
+  function takeGroup(): readonly Pending[] {
+    const group: Pending[] = [];
+    for (let pending = ring.shift(); pending !== undefined; pending = ring.shift()) {
+      group.push(pending);
+      if (group.length === groupSize) break;
+    }
+    return group;
+  }
+
+  /** @returns the event as it is sent; undefined where it is not. Neither throws nor rejects. */
+  function write({ event, measures }: Pending): string | undefined | Promise<string | undefined> {
+    number += 1;
     try {
+      const made = makeDecisionEvent(event, measures, number, options.context());
+      if (made === undefined) return undefined;
+      const rules = options.rules(event);
       if (rules === undefined) throw new Error('The policy that decided is not loaded any more.');
+      const isPlain = rules.every(({ drop, mask }) => drop === undefined && mask === undefined);
+      return isPlain ? JSON.stringify(made) : mask(made, rules);
+    } catch (error) {
+      return fail(error, event.decision_id ?? '');
+    }
+  }
+
+  async function mask(event: DecisionEvent, rules: readonly LogRules[]): Promise<string | undefined> {
+    try {
       const masked = await applyRules(event, rules);
       if (masked === undefined) onEvents('dropped_by_policy', 1);
-      return masked;
+      return masked && JSON.stringify(masked);
     } catch (error) {
-      onEvents('mask_failed', 1);
-      options.onMaskError(error, event.decision_id);
-      return undefined;
+      return fail(error, event.decision_id);
     }
+  }
+
+  function fail(error: unknown, decisionId: string): undefined {
+    onEvents('mask_failed', 1);
+    options.onMaskError(error, decisionId);
+    return undefined;
   }
 
   /** What is packed is older than what is not. The first of them may be on its way. */

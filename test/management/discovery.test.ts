@@ -1,10 +1,13 @@
 /** A sidecar whose control plane says where its bundle is and where status and decisions go. */
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { DiscoveryConfig } from '../../src/management-config.ts';
+import { signBundle } from '../../src/policy/sign-bundle.ts';
+import { packBundle } from '../../src/policy/write-bundle.ts';
 import { bundleOfService } from '../../src/service-bundle.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
@@ -94,6 +97,29 @@ config := {"bundles": {"authz": {"resource": concat("/", ["bundles", "a.tar.gz"]
   plane.serve('bundles/a.tar.gz', await bundleOf('a1'));
   const sidecar = await start();
   assert.match(await readyz(sidecar), /^policy: revision a1 decides$/m);
+});
+
+test('where a signature is asked for, nothing else is discovered', async (t) => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const signature = {
+    algorithm: 'ES256',
+    key: publicKey,
+    keyId: undefined,
+    scope: undefined,
+    excludeFiles: [],
+  } as const;
+  const { plane, start } = await makePlace(t, { signature });
+  plane.serve('bundles/a.tar.gz', await bundleOf('a1'));
+  plane.serve('discovery.tar.gz', await dataBundle('d1', discovered('bundles/a.tar.gz')));
+  const sidecar = await start();
+  assert.match(await readyz(sidecar), /discovery: nothing was discovered yet\n.*sign/);
+  const files = new Map([
+    ['discovery/data.json', Buffer.from(JSON.stringify({ config: discovered('bundles/a.tar.gz') }))],
+    ['.manifest', Buffer.from('{"revision":"d2","roots":["discovery"]}')],
+  ]);
+  files.set('.signatures.json', Buffer.from(signBundle(files, { key: privateKey, algorithm: 'ES256', claims: {} })));
+  plane.serve('discovery.tar.gz', await packBundle(files));
+  await until(async () => /^discovery: revision d2 counts$/m.test(await readyz(sidecar)));
 });
 
 interface Place {

@@ -5,6 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { createEngine } from '../../src/decision/engines/table.ts';
+import { packPolicy } from '../../src/decision/isolation/pack.ts';
+import { loadLogRules } from '../../src/delivery/log-rules.ts';
+import { compiledLogRules } from '../../src/policy/log-rules.ts';
+import { policyConfig } from '../support/policy-config.ts';
 import { decide, logsTo, policy, startManaged } from './managed.ts';
 
 const masks = `package system.log
@@ -79,6 +84,98 @@ test('a policy that is kept for a restart keeps what it masks', async (t) => {
   const event = second.plane.events()[0] ?? {};
   assert.equal(Object(event['input'])['principal'].id, undefined);
   assert.deepEqual(event['masked'], ['/input/client/ip']);
+});
+
+test('a mask that does not end holds no request up, and its event is not sent', async (t) => {
+  const endless = `package system.log
+
+mask contains "/input/principal" if {
+	some i in numbers.range(1, 100000000)
+	i == input.nothing
+}
+`;
+  const { plane, sidecar } = await startManaged(t, (service) => ({ decisionLogs: logsTo(service) }), {
+    policy: { ...policy, 'system_log.rego': endless },
+    policyConfig: { deadline: 1000 },
+  });
+  await decide(sidecar);
+  const before = performance.now();
+  for (let sent = 0; sent < 20; sent += 1) await decide(sidecar);
+  const tookMs = performance.now() - before;
+  for (let tries = 0; tries < 200; tries += 1) {
+    if (/result="mask_failed"/.test(await sidecar.metrics())) break;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.match(await sidecar.metrics(), /decision_log_events_total\{result="mask_failed"\} [1-9]/);
+  assert.ok(tookMs < 5000, `${tookMs}`);
+  assert.equal(plane.events().length, 0);
+});
+
+test('of several policies each masks, and any may drop', async (t) => {
+  const { plane, sidecar } = await startManaged(t, (service) => ({ decisionLogs: logsTo(service) }), {
+    allOf: {
+      first: { ...policy, 'log.rego': 'package system.log\n\nmask contains "/input/principal/id"\n' },
+      second: { ...policy, 'log.rego': 'package system.log\n\ndrop if input.input.model == "unlogged"\n' },
+      third: policy,
+    },
+  });
+  await decide(sidecar, { model: 'unlogged', messages: [] });
+  await decide(sidecar);
+  await plane.until(() => plane.events().length === 1);
+  const event = plane.events()[0] ?? {};
+  assert.equal(Object(event['input'])['principal'].id, undefined);
+  assert.equal(Object(event['input'])['model'], 'tiny');
+  assert.deepEqual(Object.keys(Object(event['bundles'])), ['first', 'second', 'third']);
+  const revisions = Object.values(Object(event['bundles'])).map((bundle) => Object(bundle)['revision']);
+  assert.equal(revisions.join(), sidecar.events.at(-1)?.revision);
+});
+
+test('of a kept policy whose masks nobody looked for nothing is sent', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'opallama-masks-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const source = makeDirectory(join(directory, 'policy'));
+  for (const [name, text] of Object.entries(policy)) writeFileSync(join(source, name), text);
+  const policyConfig = { path: source, stateDir: join(directory, 'state') };
+  const first = await startManaged(t, () => ({}), { policyConfig });
+  await first.sidecar.close();
+  writeFileSync(join(source, 'authz.rego'), 'package ollama.authz\nallow if {\n');
+  const second = await startManaged(t, (service) => ({ decisionLogs: logsTo(service) }), { policyConfig });
+  await decide(second.sidecar);
+  for (let tries = 0; tries < 100; tries += 1) {
+    if (/result="mask_failed"/.test(await second.sidecar.metrics())) break;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.match(await second.sidecar.metrics(), /decision_log_events_total\{result="mask_failed"\} 1/);
+  assert.equal(second.plane.events().length, 0);
+});
+
+test('a compiled bundle whose masks were not compiled is refused', async () => {
+  const source = { kind: 'bundle', ignored: [], revision: 'r', metadata: {}, library: [], data: {} } as const;
+  const rules = compiledLogRules({
+    ...source,
+    roots: [''],
+    wasm: new Uint8Array(1),
+    files: new Map(),
+    modules: { 'log.rego': 'package system.log\n\nmask contains "/input/x"\n' },
+  });
+  const config = policyConfig();
+  const options = { config, engine: await createEngine(config), bytes: 1, onLost: () => {}, onMoved: () => {} };
+  const packed = packPolicy({
+    revision: 'r',
+    wasm: new Uint8Array(1),
+    modules: {},
+    files: new Map(),
+    data: {},
+    entrypoints: ['ollama/authz'],
+    reads: { all: true, members: new Set() },
+    shapes: new Map(),
+    codes: new Set(),
+    deterministic: false,
+  });
+  await assert.rejects(
+    loadLogRules(rules, packed, ['ollama/authz'], options),
+    /log\.rego has a rule for that which was not compiled\. Build the bundle with -e system\/log\/mask too/,
+  );
 });
 
 function makeDirectory(path: string): string {

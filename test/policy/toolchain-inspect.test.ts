@@ -57,3 +57,33 @@ deny contains "cloud" if {
     custom: { code: 'cloud_model', remediation: 'Ask for a local model.' },
   });
 });
+
+const logRules = `package system.log
+
+mask contains "/input/x" if walk(input, [_, "secret"])
+drop if time.now_ns() == 0
+`;
+
+test('what is asked of the log of decisions is no part of what decides', { skip: noModule }, async () => {
+  const modules = { 'a.rego': 'package ollama.authz\n\nallow if input.model == data.model\n', 'log.rego': logRules };
+  const found = await toolchain.inspect({ modules, data: {} });
+  assert.deepEqual(found.reads, { all: false, members: ['model'] });
+  assert.deepEqual([found.builtins, found.nondeterministicBuiltins], [[], []]);
+  assert.deepEqual(found.rules, ['ollama/authz/allow', 'system/log/drop', 'system/log/mask']);
+});
+
+for (const rule of [
+  'allow if data.system.log.drop',
+  'allow if data["system"].log.drop',
+  'allow if data[input.x].log.drop',
+  'import data.system\n\nallow if system.log.drop',
+  'import data.system.log\n\nallow if log.drop',
+  'allow if data.a.x with data.b as data.system',
+]) {
+  test(`what refers to the rules of the log, or may, reads what they read: ${rule}`, { skip: noModule }, async () => {
+    const modules = { 'a.rego': `package ollama.authz\n\n${rule}\n`, 'log.rego': logRules };
+    const found = await toolchain.inspect({ modules, data: { a: { x: true }, b: {} } });
+    assert.equal(found.reads.all, true);
+    assert.deepEqual(found.nondeterministicBuiltins, ['time.now_ns']);
+  });
+}

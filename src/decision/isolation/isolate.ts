@@ -51,16 +51,20 @@ export async function loadIsolated(policy: PolicySet, options: IsolationOptions)
   }
 }
 
-/** @throws PolicyError */
+/**
+ * @param concurrency evaluations that a thread is handed at once
+ * @throws PolicyError
+ */
 export function loadInThreads(
   policy: PackedPolicy,
   { config, engine, onLost }: Pick<IsolationOptions, 'config' | 'engine' | 'onLost'>,
+  concurrency = engine.holds === 'user_code' ? concurrentUserCode : 1,
 ): Promise<LoadedPolicy> {
   return startPool({
     config,
     policy,
     onLost,
-    concurrency: engine.holds === 'user_code' ? concurrentUserCode : 1,
+    concurrency,
     keepsDeadline: engine.holds === 'user_code' || engine.holds === 'interpreted',
   });
 }
