@@ -86,9 +86,13 @@ test('OPA and the sidecar tell the same control plane the same', { skip: noGo, t
   const whoOf = (body: Json | undefined) => Object(body?.['labels'])['who'];
   const reportOf = (who: string) => plane.reports.findLast(({ body }) => whoOf(body) === who);
   const bundleTold = (who: string) => Object(Object(reportOf(who)?.body['bundles'])['authz']);
+  const discoveryTold = (who: string) => Object(reportOf(who)?.body['discovery']);
   const eventsOf = (who: string) => plane.events().filter((event) => whoOf(event) === who);
   const bothActivate = (revision: string) =>
     plane.until(() => ['opa', 'sidecar'].every((who) => bundleTold(who)['active_revision'] === revision));
+  /** Of both bundles, which are asked for apart. */
+  const bothTell = (holds: (bundle: Json) => boolean) =>
+    plane.until(() => ['opa', 'sidecar'].every((who) => holds(bundleTold(who)) && holds(discoveryTold(who))));
   await bothActivate('r1');
 
   await t.test('a decision has the members that OPA gives it, of the same kinds', async () => {
@@ -143,7 +147,7 @@ test('OPA and the sidecar tell the same control plane the same', { skip: noGo, t
     for (const header of ['content-type', 'authorization'] as const)
       assert.equal(ours?.headers[header], theirs?.headers[header], header);
     compareBundles(bundleTold('opa'), bundleTold('sidecar'));
-    compareBundles(Object(theirs?.body['discovery']), Object(ours?.body['discovery']));
+    compareBundles(discoveryTold('opa'), discoveryTold('sidecar'));
     for (const member of ['labels', 'bundles', 'discovery', 'plugins', 'decision_logs', 'metrics'])
       assert.equal(kindOf(ours?.body[member]), kindOf(theirs?.body[member]), member);
     for (const plugin of ['bundle', 'discovery', 'decision_logs', 'status'])
@@ -191,7 +195,7 @@ test('OPA and the sidecar tell the same control plane the same', { skip: noGo, t
       response.writeHead(404).end();
       return true;
     };
-    await plane.until(() => ['opa', 'sidecar'].every((who) => Number(bundleTold(who)['http_code']) === 404));
+    await bothTell((bundle) => Number(bundle['http_code']) === 404);
     compareStatus();
     plane.intercept = undefined;
   });
@@ -199,7 +203,7 @@ test('OPA and the sidecar tell the same control plane the same', { skip: noGo, t
   await t.test('the next good one decides in both', async () => {
     plane.serve('bundles/authz.tar.gz', await bundleOf('r3', files));
     await bothActivate('r3');
-    await plane.until(() => ['opa', 'sidecar'].every((who) => bundleTold(who)['code'] === undefined));
+    await bothTell((bundle) => bundle['code'] === undefined);
     compareStatus();
   });
 });

@@ -4,11 +4,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { createEngine } from '../../src/decision/engines/table.ts';
 import { packPolicy } from '../../src/decision/isolation/pack.ts';
 import { loadLogRules } from '../../src/delivery/log-rules.ts';
 import { compiledLogRules } from '../../src/policy/log-rules.ts';
+import type { TestSidecar } from '../support/in-process.ts';
 import { policyConfig } from '../support/policy-config.ts';
 import { decide, logsTo, policy, startManaged } from './managed.ts';
 
@@ -43,11 +45,7 @@ test('a mask of the policy is asked about each decision, also when it changes, a
   await sidecar.app.reload();
   await decide(sidecar);
   await plane.until(() => plane.requests.length > 0);
-  for (let tries = 0; tries < 100; tries += 1) {
-    if (/result="mask_failed"\} 1/.test(await sidecar.metrics())) break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.match(await sidecar.metrics(), /decision_log_events_total\{result="mask_failed"\} 1/);
+  await untilMetric(sidecar, /decision_log_events_total\{result="mask_failed"\} [1-9]/);
   assert.equal(plane.events().length, 1);
 });
 
@@ -102,11 +100,7 @@ mask contains "/input/principal" if {
   const before = performance.now();
   for (let sent = 0; sent < 20; sent += 1) await decide(sidecar);
   const tookMs = performance.now() - before;
-  for (let tries = 0; tries < 200; tries += 1) {
-    if (/result="mask_failed"/.test(await sidecar.metrics())) break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.match(await sidecar.metrics(), /decision_log_events_total\{result="mask_failed"\} [1-9]/);
+  await untilMetric(sidecar, /decision_log_events_total\{result="mask_failed"\} [1-9]/);
   assert.ok(tookMs < 5000, `${tookMs}`);
   assert.equal(plane.events().length, 0);
 });
@@ -141,11 +135,7 @@ test('of a kept policy whose masks nobody looked for nothing is sent', async (t)
   writeFileSync(join(source, 'authz.rego'), 'package ollama.authz\nallow if {\n');
   const second = await startManaged(t, (service) => ({ decisionLogs: logsTo(service) }), { policyConfig });
   await decide(second.sidecar);
-  for (let tries = 0; tries < 100; tries += 1) {
-    if (/result="mask_failed"/.test(await second.sidecar.metrics())) break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.match(await second.sidecar.metrics(), /decision_log_events_total\{result="mask_failed"\} 1/);
+  await untilMetric(second.sidecar, /decision_log_events_total\{result="mask_failed"\} [1-9]/);
   assert.equal(second.plane.events().length, 0);
 });
 
@@ -177,6 +167,12 @@ test('a compiled bundle whose masks were not compiled is refused', async () => {
     /log\.rego has a rule for that which was not compiled\. Build the bundle with -e system\/log\/mask too/,
   );
 });
+
+async function untilMetric({ metrics }: TestSidecar, pattern: RegExp): Promise<void> {
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(50))
+    if (pattern.test(await metrics())) return;
+  assert.fail(`not seen: ${pattern}`);
+}
 
 function makeDirectory(path: string): string {
   mkdirSync(path, { recursive: true });
