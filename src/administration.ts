@@ -2,8 +2,9 @@
 
 import type { TalliedRevision } from './audit/tally.ts';
 import { parseDuration, UnitError } from './config/units.ts';
+import type { RefusedChange } from './delivery/changes.ts';
 import type { Candidate, Lineage } from './delivery/lineage.ts';
-import type { LivePolicy, RefusedChange } from './delivery/live-policy.ts';
+import type { LivePolicy } from './delivery/live-policy.ts';
 import type { LiveShadow } from './delivery/live-shadow.ts';
 import { nameSource } from './delivery/name-source.ts';
 import { formatFault, PolicyError, RequestError } from './errors.ts';

@@ -1,6 +1,7 @@
 /** What decides and what does not, in lines for people: `/readyz?verbose`. */
 import { formatFault, PolicyError } from '../errors.ts';
-import type { LivePolicy, RefusedChange } from './live-policy.ts';
+import type { RefusedChange } from './changes.ts';
+import type { LivePolicy } from './live-policy.ts';
 import type { LiveShadow } from './live-shadow.ts';
 
 /** A line for each policy, for a rollout, for a hold, and for each change that was refused since. */

@@ -11,7 +11,7 @@ import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
 import type { AskedRequest, BundleConfig, DecidingPolicy, ShadowConfig, ShadowEvent, ShadowResult } from '../types.ts';
 import { createDeciding, type PolicyMember, uniteMembers } from './active-policy.ts';
-import type { RefusedChange } from './live-policy.ts';
+import type { RefusedChange } from './changes.ts';
 import { type LoadOptions, loadMember } from './load-member.ts';
 
 export interface LiveShadowOptions extends Pick<LoadOptions, 'onLost' | 'onMoved'> {

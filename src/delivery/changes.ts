@@ -1,0 +1,146 @@
+/**
+ * Changes of policies, one after the other: each is taken as a whole, refused as a whole, or waits because somebody rolled
+ * back.
+ */
+
+import { createToolchain } from '../policy/toolchain/toolchain.ts';
+import type { AskedRequest, PolicyConfig } from '../types.ts';
+import type { PolicyMember } from './active-policy.ts';
+import type { Choice } from './choose-deciding.ts';
+import type { Lineage } from './lineage.ts';
+import type { LoadOptions } from './load-member.ts';
+import { type LoadedSource, loadConfigured } from './policy-source.ts';
+
+export interface ChangeOptions extends Pick<LoadOptions, 'onLost' | 'onMoved' | 'logRules'> {
+  /** Value of PATH, for an `opa` command where the module is not there. */
+  readonly searchPath: string | undefined;
+  /** Told of each policy that took its place, at the start and later, or that takes it for a share of the callers. */
+  readonly onLoaded: (member: PolicyMember, percent: number) => void;
+  /** Told once of each policy that somebody rolled back and that has changed since. */
+  readonly onWaiting?: (policy: string) => void;
+  /** Told of each change that was refused. */
+  readonly onRefused: (refused: RefusedChange, deciding: PolicyMember) => void;
+  /** @param asked undefined where it was at no request */
+  readonly onEvaluationError: (error: unknown, asked: AskedRequest | undefined, policy: string) => void;
+  /** A policy that took its place could not be kept for a restart. */
+  readonly onNotKept?: (error: unknown, policy: string) => void;
+}
+
+/** A change that did not take place. */
+export interface RefusedChange {
+  readonly policy: string;
+  readonly atMs: number;
+  readonly error: unknown;
+}
+
+export interface Changes {
+  /** Of each policy, by its name, whose last change was refused. */
+  readonly refused: Map<string, RefusedChange>;
+  /** Since when a change waits, of each policy that somebody rolled back, by its name; Unix time. */
+  readonly waiting: ReadonlyMap<string, number>;
+  /** A change will come. */
+  expect(): void;
+  /** Loads what lies there now, and has it decide. Never rejects. */
+  replace(lineage: Lineage, why: 'changed' | 'asked for'): Promise<void>;
+  /** @param deciding that goes on in its place */
+  refuse(deciding: PolicyMember, error: unknown): void;
+  /** Keeps a policy that decides for a restart. Never rejects. */
+  keep(member: PolicyMember, keep: LoadedSource['keep']): Promise<void>;
+  /** The same for one that was rolled out to all. */
+  keepRolledOut(member: PolicyMember): Promise<void>;
+  /** Waits for what is under way. */
+  close(): Promise<void>;
+}
+
+/** @param policies that the configuration names */
+export function createChanges(
+  policies: readonly PolicyConfig[],
+  lineages: readonly Lineage[],
+  choice: Choice,
+  options: ChangeOptions,
+): Changes {
+  const refused = new Map<string, RefusedChange>();
+  const waiting = new Map<string, number>();
+  /** Of revisions that are being rolled out. */
+  const keeps = new WeakMap<PolicyMember, LoadedSource['keep']>();
+  // Its child process, of 40 to 400 MB, starts when it is asked and ends when it was not for some seconds.
+  const toolchain = createToolchain({ path: options.searchPath, inBackground: true });
+  /** One change after the other. */
+  let last: Promise<void> = Promise.resolve();
+  let closed = false;
+
+  return {
+    refused,
+    waiting,
+    expect: () => toolchain.warmUp(),
+    replace: (lineage, why) => enqueue(() => replace(lineage, why)),
+    refuse,
+    keep: ({ config }, keep) => enqueue(() => tryToKeep(config, keep)),
+    async keepRolledOut(member) {
+      const keep = keeps.get(member);
+      if (keep !== undefined) await enqueue(() => tryToKeep(member.config, keep));
+    },
+    async close() {
+      closed = true;
+      await last;
+      await toolchain.close();
+    },
+  };
+
+  function enqueue(change: () => Promise<void>): Promise<void> {
+    last = last.then(change);
+    return last;
+  }
+
+  async function replace(lineage: Lineage, why: 'changed' | 'asked for'): Promise<void> {
+    if (closed) return;
+    const { config, heldSinceMs } = lineage;
+    if (heldSinceMs !== undefined && why === 'changed') {
+      wait(config.name);
+      return;
+    }
+    let loaded: LoadedSource;
+    try {
+      const beside = () => lineages.flatMap(({ deciding, candidate }) => [deciding, candidate?.member ?? deciding]);
+      loaded = await loadConfigured(config, policies, { ...options, toolchain, beside });
+    } catch (error) {
+      refuse(lineage.deciding, error);
+      return;
+    }
+    const { member, keep } = loaded;
+    if (lineage.heldSinceMs !== heldSinceMs) {
+      // Somebody rolled back meanwhile: this is what he wanted to be rid of, or newer.
+      wait(config.name);
+      await member.loaded.close();
+      return;
+    }
+    refused.delete(config.name);
+    waiting.delete(config.name);
+    lineage.take(member);
+    choice.renew();
+    const { candidate } = lineage;
+    options.onLoaded(member, candidate === undefined ? 100 : candidate.percent);
+    if (candidate === undefined) await tryToKeep(config, keep);
+    else keeps.set(member, keep);
+  }
+
+  function wait(name: string): void {
+    if (waiting.has(name)) return;
+    waiting.set(name, Date.now());
+    options.onWaiting?.(name);
+  }
+
+  function refuse(deciding: PolicyMember, error: unknown): void {
+    const change = { policy: deciding.config.name, atMs: Date.now(), error };
+    refused.set(change.policy, change);
+    options.onRefused(change, deciding);
+  }
+
+  async function tryToKeep({ name }: PolicyConfig, keep: LoadedSource['keep']): Promise<void> {
+    try {
+      await keep();
+    } catch (error) {
+      options.onNotKept?.(error, name);
+    }
+  }
+}
