@@ -140,8 +140,8 @@ export function createIssuerKeys(config: IssuerConfig, options: IssuerKeysOption
   }
 
   function isKnown(kid: string): boolean {
-    for (const key of keys.values()) if (key.kid === kid) return true;
-    return false;
+    const time = now();
+    return [...keys.values()].some((key) => key.kid === kid && time < key.usableUntilMs);
   }
 
   /** Old tokens of a key that is gone must not use up the looks that tokens of a new one need. */

@@ -1,6 +1,6 @@
 /** The keys of an issuer over time: kept, asked for again, removed. The clock and the answers are the test's own. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 
 import { createIssuerKeys, type Refresh } from '../../src/identity/issuer-keys.ts';
 import type { IssuerConfig } from '../../src/types.ts';
@@ -18,6 +18,7 @@ function start(t: Cleaner, over: Partial<IssuerConfig> = {}, graceMs = 0) {
     published: [a] as readonly IssuerKey[],
     failing: false,
     asked: 0,
+    maxAgeS: undefined as number | undefined,
     hold: undefined as Promise<void> | undefined,
   };
   const refreshes: Refresh[] = [];
@@ -45,7 +46,7 @@ function start(t: Cleaner, over: Partial<IssuerConfig> = {}, graceMs = 0) {
       const { published, failing } = world;
       await world.hold;
       if (failing) throw new Error('away');
-      return { value: { keys: published.map(({ jwk }) => jwk) }, maxAgeS: undefined };
+      return { value: { keys: published.map(({ jwk }) => jwk) }, maxAgeS: world.maxAgeS };
     },
   });
   t.after(() => keys.close());
@@ -171,6 +172,9 @@ test('keys that can not be asked for again hold until they are stale', async (t)
   assert.match(String(refreshes.at(-1)?.error), /away/);
   world.time += 1;
   assert.equal(has('a'), false);
+  // Nobody can say whether it is one by now.
+  const look = keys.look('ES256', 'a');
+  assert.ok(look !== undefined && 'unavailable' in look);
   world.failing = false;
   await keys.refresh();
   assert.equal(has('a'), true);
@@ -209,3 +213,48 @@ test('what changed is told', async (t) => {
     [0, 0],
   ]);
 });
+
+/** How long after an answer the next question comes, ms, as far as a minute's steps tell. */
+async function nextAfter(t: TestContext, { world, keys }: ReturnType<typeof start>): Promise<number> {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  await keys.refresh();
+  const before = world.asked;
+  let waited = 0;
+  for (; world.asked === before && waited < 7_200_000; waited += 500) t.mock.timers.tick(500);
+  t.mock.timers.reset();
+  return waited;
+}
+
+/** Told by the issuer, and the longest wait that comes of it, ms. */
+const waits: readonly (readonly [number | undefined, number])[] = [
+  [undefined, 300_000],
+  [120, 120_000],
+  [0, 30_000],
+  [5, 30_000],
+  [86_400, 900_000],
+];
+
+for (const [maxAgeS, longest] of waits) {
+  test(`keys with max-age ${maxAgeS ?? 'of nothing'} are asked for again within ${longest / 1000} s, not all at once`, async (t) => {
+    const started = start(t);
+    started.world.maxAgeS = maxAgeS;
+    const waited = await nextAfter(t, started);
+    assert.ok(waited >= longest * 0.8 && waited <= longest + 500, `${waited} ms`);
+  });
+}
+
+test('an issuer that fails is asked again after 1 s, 2 s, 4 s and so on, and every 30 s in the end', async (t) => {
+  const started = start(t);
+  started.world.failing = true;
+  // Two questions fail each time: the one that is asked for, and the one that comes of it.
+  for (const longest of [1000, 4000, 16_000, 30_000, 30_000]) {
+    const waited = await nextAfter(t, started);
+    assert.ok(waited >= longest * 0.8 && waited <= longest + 500, `${waited} ms instead of ${longest}`);
+    await settle();
+  }
+});
+
+/** The question that was begun last. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+}
