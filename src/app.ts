@@ -10,6 +10,7 @@ import { createRecorder, type RecorderOptions, type RecordObserver } from './aud
 import { createTally } from './audit/tally.ts';
 import { readClients } from './config/clients-file.ts';
 import { readKeyAnew } from './config/keys.ts';
+import { readSigningKeyAnew } from './config/token-endpoint.ts';
 import { describeShadow, describeState } from './delivery/describe-state.ts';
 import { startLiveManagement } from './delivery/live-management.ts';
 import { startLivePolicy } from './delivery/live-policy.ts';
@@ -128,6 +129,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   // Before the policy: a file that is at fault ends the start while nothing has to be closed again.
   const identity = await startLiveIdentity(config.identity, {
     readKey: readKeyAnew,
+    readSigningKey: readSigningKeyAnew,
     readClients,
     onWrongSecret(client) {
       if (wrongSecrets.admits(client)) log.warn({ client }, 'a token request named a client with a wrong secret');

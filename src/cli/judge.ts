@@ -2,6 +2,7 @@
 
 import { readClients } from '../config/clients-file.ts';
 import { readKeyAnew } from '../config/keys.ts';
+import { readSigningKeyAnew } from '../config/token-endpoint.ts';
 import type { Decide } from '../decision/decide.ts';
 import { type ActivePolicy, createDeciding } from '../delivery/active-policy.ts';
 import { loadPolicy } from '../delivery/load-policy.ts';
@@ -95,6 +96,7 @@ export async function judge(question: Question, searchPath: string | undefined):
 function readIdentity(config: Config['identity']): Promise<Pick<LiveIdentity, 'identify' | 'close'>> {
   return startLiveIdentity(config, {
     readKey: readKeyAnew,
+    readSigningKey: readSigningKeyAnew,
     readClients,
     onWrongSecret: () => {},
     onRefresh: () => {},

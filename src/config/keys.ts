@@ -53,7 +53,10 @@ export function loadKey(
 }
 
 /** The key of an entry whose file has changed, checked as at the start. @returns a text where it can't be used */
-export function readKeyAnew({ algorithm, source }: JwtConfig, bytes: Buffer): KeyObject | string {
+export function readKeyAnew(
+  { algorithm, source }: Pick<JwtConfig, 'algorithm' | 'source'>,
+  bytes: Buffer,
+): KeyObject | string {
   const checked =
     source?.member === 'secret_file'
       ? secretKey(withoutLineEnd(bytes), algorithm, source.member)

@@ -5,7 +5,7 @@ import type { TokenEndpointConfig } from '../types.ts';
 import { readClients } from './clients-file.ts';
 import type { Environment } from './environment.ts';
 import type { Path } from './faults.ts';
-import { errorCode, loadKey } from './keys.ts';
+import { errorCode, loadKey, readKeyAnew } from './keys.ts';
 import { valueAt } from './layers.ts';
 import { type SigningKeyMembers, signingKeySchema, type TokenEndpointMembers } from './token-endpoint-schema.ts';
 
@@ -18,10 +18,30 @@ export interface TokenEndpointSources extends Environment {
   readonly report: (path: Path, text: string) => void;
 }
 
-interface SigningKey {
+interface SigningKey extends KeyPair {
+  readonly source: TokenEndpointConfig['source'];
+}
+
+interface KeyPair {
   readonly signs: KeyObject;
   readonly verifies: KeyObject;
-  readonly source: TokenEndpointConfig['source'];
+}
+
+/**
+ * Reads the file of the key again, which has changed while the sidecar runs.
+ *
+ * @returns a text where it can't be used
+ */
+export function readSigningKeyAnew(
+  { algorithm, source }: Pick<TokenEndpointConfig, 'algorithm' | 'source'>,
+  bytes: Buffer,
+): KeyPair | string {
+  if (source.member === 'private_key_file') {
+    const pair = readPrivateKey(bytes, algorithm);
+    return typeof pair === 'string' ? `can not be used: ${pair}` : pair;
+  }
+  const key = readKeyAnew({ algorithm, source: { member: 'secret_file', value: source.value } }, bytes);
+  return typeof key === 'string' ? key : { signs: key, verifies: key };
 }
 
 /** Reads the key that tokens are signed with; its faults are reported, whatever else of the section is wrong. */
@@ -54,18 +74,26 @@ function loadPrivateKey(members: SigningKeyMembers, sources: TokenEndpointSource
   if (file === undefined) return refuse(`${algorithm} needs a key: set private_key_file`);
 
   const path = resolve(sources.directory([...at, 'private_key_file']), file);
+  let bytes: Buffer;
+  try {
+    bytes = Buffer.from(sources.readFile(path));
+  } catch (error) {
+    return refuse(`cannot read ${path}${errorCode(error)}`, 'private_key_file');
+  }
+  const pair = readPrivateKey(bytes, algorithm);
+  if (typeof pair === 'string') return refuse(pair, 'private_key_file');
+  return { ...pair, source: { member: 'private_key_file', value: path } };
+}
+
+/** @returns a text where it can't be used */
+function readPrivateKey(pem: Buffer, algorithm: TokenEndpointConfig['algorithm']): KeyPair | string {
   let signs: KeyObject;
   try {
-    signs = createPrivateKey(Buffer.from(sources.readFile(path)));
-  } catch (error) {
-    const code = errorCode(error);
-    return /ENOENT|EACCES|EISDIR|EPERM/.test(code)
-      ? refuse(`cannot read ${path}${code}`, 'private_key_file')
-      : refuse('holds no private key in PEM that can be read without a passphrase', 'private_key_file');
+    signs = createPrivateKey(pem);
+  } catch {
+    return 'holds no private key in PEM that can be read without a passphrase';
   }
-  const misfit = misfitOf(signs, algorithm);
-  if (misfit !== undefined) return refuse(misfit, 'private_key_file');
-  return { signs, verifies: createPublicKey(signs), source: { member: 'private_key_file', value: path } };
+  return misfitOf(signs, algorithm) ?? { signs, verifies: createPublicKey(signs) };
 }
 
 /** `loadKey` was given no public key. */

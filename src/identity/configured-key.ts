@@ -45,7 +45,15 @@ export function createConfiguredVerifier(
 
 /** The keys of the configuration. Tokens of the token endpoint are tokens like any other. */
 export function listKeys({ jwt, tokenEndpoint }: Config['identity']): readonly JwtConfig[] {
-  if (tokenEndpoint === undefined) return jwt;
-  const { algorithm, verifyingKey: key, kid, issuer, audience } = tokenEndpoint;
-  return [...jwt, { algorithm, key, kid, issuer, audience, claims: {}, clockToleranceS: 0 }];
+  return tokenEndpoint === undefined ? jwt : [...jwt, ownTokens(tokenEndpoint)];
+}
+
+export function ownTokens({
+  algorithm,
+  verifyingKey: key,
+  kid,
+  issuer,
+  audience,
+}: NonNullable<Config['identity']['tokenEndpoint']>): JwtConfig {
+  return { algorithm, key, kid, issuer, audience, claims: {}, clockToleranceS: 0 };
 }

@@ -1,4 +1,6 @@
 /** The client credentials grant (RFC 6749 section 4.4), without its HTTP: from what was asked to a token. */
+import type { KeyObject } from 'node:crypto';
+
 import { RequestError } from '../errors.ts';
 import type { Principal, TokenClients, TokenEndpointConfig } from '../types.ts';
 import { authenticateClient } from './clients.ts';
@@ -38,6 +40,7 @@ export function createTokenGrant(
   config: TokenEndpointConfig,
   clients: () => TokenClients,
   onRefused: (clientId: string) => void = () => {},
+  signingKey: () => KeyObject = () => config.signingKey,
 ): TokenGrant {
   const sources = createRates(config.perSource, mostSources);
   // Counted once the secret was right: whoever only knows an id must not be able to use up its allowance.
@@ -54,7 +57,7 @@ export function createTokenGrant(
       refuseIfOver(known.take(client.id));
       if (grantType !== 'client_credentials') throw new RequestError('unsupported_grant_type');
       const permissions = scope === undefined ? client.permissions : choose(client.permissions, scope);
-      const token = issueToken(config, client, permissions);
+      const token = issueToken({ ...config, signingKey: signingKey() }, client, permissions);
       return { principal: { ...client, permissions, kind: 'jwt', claims: {} }, token, expiresS: config.expiresS };
     },
   };

@@ -2,28 +2,26 @@
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Config, IssuerConfig, JwtConfig, TokenClients } from '../types.ts';
+import type { Config, IssuerConfig, JwtConfig } from '../types.ts';
 import { createApiKeyAuthenticator } from './api-key-authenticator.ts';
 import { parseApiKeyFile } from './api-key-file.ts';
 import { readPrincipal } from './claims.ts';
-import { createConfiguredVerifier, listKeys } from './configured-key.ts';
+import { createConfiguredVerifier } from './configured-key.ts';
 import { describeIdentity, type IdentityDescription } from './describe-identity.ts';
-import { createTokenGrant, type TokenGrant } from './grant-token.ts';
+import type { TokenGrant } from './grant-token.ts';
 import { createIdentify, type Identify } from './identify.ts';
 import { createIssuerKeys, type Refresh } from './issuer-keys.ts';
 import { createKubernetesVerifier } from './kubernetes.ts';
 import { createKubernetesKeys } from './kubernetes-keys.ts';
+import { startTokenEndpoint, type TokenEndpointOptions } from './live-token-endpoint.ts';
 import { createRevocations, parseRevocations, type Revocations } from './revocations.ts';
 import type { KeyRing, Verifier } from './verifier.ts';
 import { type FileReload, type FileState, type WatchedFile, watchFile } from './watched-file.ts';
 
-export interface LiveIdentityOptions {
+export interface LiveIdentityOptions
+  extends Pick<TokenEndpointOptions, 'readSigningKey' | 'readClients' | 'onWrongSecret'> {
   /** Reads the key of an entry of `identity.jwt` anew; a text where it can't be used. */
   readonly readKey: (entry: JwtConfig, bytes: Buffer) => KeyObject | string;
-  /** Reads the file of clients; faults never hold a hash. */
-  readonly readClients: (text: string) => TokenClients | readonly string[];
-  /** Told of a token request for a client that there is. */
-  readonly onWrongSecret: (clientId: string) => void;
   /** Told of every question to an issuer. */
   readonly onRefresh: (refresh: Refresh) => void;
   /** Told of every change of a file. */
@@ -59,7 +57,16 @@ const longestStartMs = 1000;
  */
 export async function startLiveIdentity(
   config: Config['identity'],
-  { readKey, readClients, onWrongSecret, onRefresh, onReload, everyMs, isLazy = false }: LiveIdentityOptions,
+  {
+    readKey,
+    readSigningKey,
+    readClients,
+    onWrongSecret,
+    onRefresh,
+    onReload,
+    everyMs,
+    isLazy = false,
+  }: LiveIdentityOptions,
 ): Promise<LiveIdentity> {
   const files: WatchedFile<unknown>[] = [];
   const watching = { onReload, everyMs };
@@ -81,7 +88,7 @@ export async function startLiveIdentity(
     apiKeys.replace(watched(watchFile({ ...watching, ...what, apply: apiKeys.replace })).value);
   }
 
-  const configured = listKeys(config).map((entry) => {
+  const configured = config.jwt.map((entry) => {
     const verifier = createConfiguredVerifier(entry, config.removedKeyGrace);
     const { member, value: path } = entry.source ?? {};
     if (path !== undefined && (member === 'secret_file' || member === 'public_key_file')) {
@@ -94,21 +101,17 @@ export async function startLiveIdentity(
     return verifier;
   });
 
-  let tokens: TokenGrant | undefined;
-  if (config.tokenEndpoint !== undefined) {
-    const clients = watched(
-      watchFile<TokenClients>({
-        ...watching,
-        source: 'clients',
-        path: config.tokenEndpoint.clientsFile,
-        parse(bytes) {
-          const read = readClients(bytes.toString('utf8'));
-          return read instanceof Map ? { value: read } : `has faults: ${[...read].join('; ')}`;
-        },
-        apply: () => {},
-      }),
-    );
-    tokens = createTokenGrant(config.tokenEndpoint, () => clients.value, onWrongSecret);
+  const endpoint =
+    config.tokenEndpoint &&
+    startTokenEndpoint(config.tokenEndpoint, config.removedKeyGrace, {
+      ...watching,
+      readSigningKey,
+      readClients,
+      onWrongSecret,
+    });
+  if (endpoint !== undefined) {
+    configured.push(endpoint.verifier);
+    files.push(...endpoint.files);
   }
 
   const issuers = config.issuers.map((issuer) => {
@@ -135,7 +138,7 @@ export async function startLiveIdentity(
       revocations,
     }),
     revocations,
-    tokens,
+    tokens: endpoint?.tokens,
     notReady() {
       const states = issuers.map(({ keys }) => keys.state());
       if (hasOthers || states.some(({ refreshedMs }) => refreshedMs !== undefined)) return [];

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError } from '../errors.ts';
 
 /** What a file is for; a label of metrics. */
-export type FileSource = 'jwt_keys' | 'api_keys' | 'revocations' | 'clients' | 'kubernetes_keys';
+export type FileSource = 'jwt_keys' | 'api_keys' | 'revocations' | 'clients' | 'token_key' | 'kubernetes_keys';
 
 export interface FileReload {
   readonly source: FileSource;

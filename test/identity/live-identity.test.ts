@@ -1,6 +1,6 @@
 /** Files of keys that change while the sidecar runs, from the disk to who may enter. */
 import assert from 'node:assert/strict';
-import { type createPublicKey, createSecretKey, randomBytes } from 'node:crypto';
+import { createHash, type createPublicKey, createSecretKey, randomBytes } from 'node:crypto';
 import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 
 import { readClients } from '../../src/config/clients-file.ts';
 import { readKeyAnew } from '../../src/config/keys.ts';
+import { readSigningKeyAnew } from '../../src/config/token-endpoint.ts';
 import { ConfigError, RequestError } from '../../src/errors.ts';
 import { createApiKey } from '../../src/identity/api-key.ts';
 import { startLiveIdentity } from '../../src/identity/live-identity.ts';
@@ -37,6 +38,7 @@ async function start(t: TestContext, over: Partial<Config['identity']>) {
     },
     {
       readKey: readKeyAnew,
+      readSigningKey: readSigningKeyAnew,
       readClients,
       onWrongSecret: () => {},
       onRefresh: () => {},
@@ -97,6 +99,58 @@ test('API keys come by either header; a file that can not be used changes nothin
   await identity.look();
   assert.equal(identity.files()[0]?.refused, undefined);
 });
+
+for (const [graceMs, former] of [
+  [0, 'invalid_credentials'],
+  [60_000, 'planner'],
+] as const) {
+  test(`the key of the token endpoint is exchanged; tokens of the former one hold for ${graceMs} ms`, async (t) => {
+    const directory = makeDirectory(t);
+    const [file, clientsFile] = [join(directory, 'secret'), join(directory, 'clients.yaml')];
+    const [first, second] = ['a'.repeat(40), 'b'.repeat(40)];
+    const secret = 's'.repeat(40);
+    const hash = createHash('sha256').update(secret).digest('hex');
+    writeFileSync(clientsFile, JSON.stringify({ clients: [{ id: 'planner', secret_sha256: [hash], roles: ['x'] }] }));
+    writeFileSync(file, `${first}\n`);
+    const key = createSecretKey(Buffer.from(first));
+    const { identity, ask, reloads } = await start(t, {
+      removedKeyGrace: graceMs,
+      tokenEndpoint: {
+        clientsFile,
+        algorithm: 'HS256',
+        signingKey: key,
+        verifyingKey: key,
+        source: { member: 'secret_file', value: file },
+        kid: 'own',
+        issuer: 'https://sidecar.example',
+        audience: 'opallama',
+        expiresS: 600,
+        perClient: 100,
+        perSource: 100,
+      },
+    });
+    const issue = (): string => {
+      const asked = { grantType: 'client_credentials', clientId: 'planner', clientSecret: secret, scope: undefined };
+      return identity.tokens?.grant(asked).token ?? '';
+    };
+    const old = issue();
+    assert.equal(await ask(bearer(old)), 'planner');
+    writeFileSync(file, 'short');
+    await identity.look();
+    assert.equal(await ask(bearer(issue())), 'planner', 'a key that can not be used changes nothing');
+    writeFileSync(file, `${second}\n`);
+    await identity.look();
+    assert.equal(await ask(bearer(issue())), 'planner');
+    assert.equal(await ask(bearer(old)), former);
+    assert.deepEqual(
+      reloads.map(({ source, fault }) => [source, fault === undefined]),
+      [
+        ['token_key', false],
+        ['token_key', true],
+      ],
+    );
+  });
+}
 
 test('a file that is exchanged behind a symbolic link is seen without being asked for', async (t) => {
   const directory = makeDirectory(t);
