@@ -36,7 +36,7 @@ import { createLogLevel } from './telemetry/log-level.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import { createSparse } from './telemetry/sparse.ts';
 import { createTrails } from './telemetry/trail.ts';
-import { withoutText } from './telemetry/without-text.ts';
+import { withoutPolicyText, withoutText } from './telemetry/without-text.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
 import type { Address, AdminEvent, AskedRequest, Config, ShadowConfig, ShadowEvent } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
@@ -190,7 +190,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     },
     onEvaluationError(error, asked, name) {
       if (failures.admits(name))
-        log.error({ err: tellable(error, name), ...idsOf(asked), policy: name }, 'the policy failed to evaluate');
+        log.error(
+          { err: modules.has(name) ? withoutText(error) : withoutPolicyText(error), ...idsOf(asked), policy: name },
+          'the policy failed to evaluate',
+        );
     },
     onNotKept: (error, name) =>
       log.error({ err: error, policy: name }, 'the policy could not be kept for a restart: see policy.state_dir'),
@@ -441,7 +444,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       onRefused: ({ error }) => log.error({ shadow: name, path, err: error }, 'the shadow can not be loaded'),
       onEvaluationError(error, asked) {
         if (disagreements.admits('failures'))
-          log.error({ err: tellable(error, name), ...idsOf(asked), shadow: name }, 'the shadow failed to evaluate');
+          log.error(
+            { err: modules.has(name) ? withoutText(error) : withoutPolicyText(error), ...idsOf(asked), shadow: name },
+            'the shadow failed to evaluate',
+          );
       },
       onLost: (cause) =>
         log.warn({ err: tellable(cause, name), shadow: name }, 'a thread of the shadow was ended and is replaced'),
