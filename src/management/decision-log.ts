@@ -214,9 +214,15 @@ export function createDecisionLog(options: DecisionLogOptions): DecisionLog {
   }
 
   async function pack(): Promise<void> {
-    const { batches: more, tooLarge } = await batches.take();
-    packed.push(...more);
-    if (tooLarge > 0) onEvents('too_large', tooLarge);
+    const taken = batches.waiting();
+    try {
+      const { batches: more, tooLarge } = await batches.take();
+      packed.push(...more);
+      if (tooLarge > 0) onEvents('too_large', tooLarge);
+    } catch {
+      // Memory that there is not: nobody may be denied for that.
+      onEvents('lost', taken);
+    }
   }
 
   function pause({ minDelay, maxDelay }: DecisionLogConfig): number {

@@ -166,14 +166,18 @@ export function readDiscovered(value: unknown, options: DiscoveredOptions): Disc
   const logService = data.decision_logs && find('decision_logs', data.decision_logs.service);
   if (data.status !== undefined && boot.status !== undefined) overridden.push('status');
   if (data.decision_logs !== undefined && boot.decisionLogs !== undefined) overridden.push('decision_logs');
-  for (const label of Object.keys(data.labels))
-    if (Object.hasOwn(boot.labels, label)) overridden.push(`labels.${label}`);
+  const labels: Record<string, string> = {};
+  for (const [label, text] of Object.entries(data.labels)) {
+    // By these a control plane knows who reports, also where somebody else writes what is discovered.
+    if (Object.hasOwn(boot.labels, label) || label === 'id' || label === 'version') overridden.push(`labels.${label}`);
+    else labels[label] = text;
+  }
   const discoveredLogs = data.decision_logs && logService && toDecisionLogs(data.decision_logs, logService, faults);
   if (faults.length > 0) throw refuse(faults);
   return {
     config: {
       ...boot,
-      labels: { ...data.labels, ...boot.labels },
+      labels: { ...labels, ...boot.labels },
       bundles: [...boot.bundles, ...bundles],
       status: boot.status ?? (data.status && statusService && toStatus(data.status, statusService)),
       decisionLogs: boot.decisionLogs ?? discoveredLogs,

@@ -110,7 +110,11 @@ async function readBody(answer: IncomingMessage, config: BundleConfig): Promise<
   for await (const chunk of answer) {
     if (!Buffer.isBuffer(chunk)) continue;
     bytes += chunk.length;
-    if (bytes > config.size) throw fault(config, `sent more than ${config.size} bytes; see policy.bundle.size`);
+    if (bytes > config.size)
+      throw fault(
+        config,
+        `sent more than ${config.size} bytes; see ${config.name === undefined ? 'policy.bundle.size' : 'management'}`,
+      );
     chunks.push(chunk);
   }
   // Node ends a body that was cut short by an error only where its length was said.

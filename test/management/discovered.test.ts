@@ -30,7 +30,7 @@ function faultsOf(value: unknown, over: Partial<DiscoveredOptions> = {}): string
 test("OPA's spelling is read into ours", () => {
   const { config, overridden } = readDiscovered(
     {
-      labels: { zone: 'b', region: 'elsewhere' },
+      labels: { zone: 'b', region: 'elsewhere', id: 'somebody-else' },
       bundles: {
         authz: {
           service: 'control',
@@ -61,7 +61,7 @@ test("OPA's spelling is read into ours", () => {
   const { service, resource, minDelay, maxDelay, uploadSize } = config.decisionLogs ?? {};
   assert.deepEqual([service, resource, minDelay, maxDelay, uploadSize], [other, '/decisions', 1000, 2000, 65536]);
   assert.deepEqual(config.labels, { zone: 'b', region: 'test' });
-  assert.deepEqual(overridden, ['labels.region']);
+  assert.deepEqual(overridden, ['labels.region', 'labels.id']);
 });
 
 test("the sidecar's own configuration counts before what is discovered, and that is told", () => {

@@ -124,6 +124,25 @@ test('of several policies each masks, and any may drop', async (t) => {
   assert.equal(revisions.join(), sidecar.events.at(-1)?.revision);
 });
 
+test('a policy with much data, which is prepared apart, masks too, and its rules see the data', async (t) => {
+  const names = Object.fromEntries(
+    Array.from({ length: 120_000 }, (_, index) => [`name-${index}-${'x'.repeat(30)}`, index]),
+  );
+  const hiding = 'package system.log\n\nmask contains path if some path in data.hidden\n';
+  const { plane, sidecar } = await startManaged(t, (service) => ({ decisionLogs: logsTo(service) }), {
+    policy: {
+      ...policy,
+      'log.rego': hiding,
+      'data.json': JSON.stringify({ names, hidden: ['/input/principal/id'] }),
+    },
+    policyConfig: { workers: 1 },
+  });
+  await decide(sidecar);
+  await plane.until(() => plane.events().length === 1);
+  assert.equal(Object(plane.events()[0]?.['input'])['principal'].id, undefined);
+  assert.deepEqual(plane.events()[0]?.['erased'], ['/input/principal/id']);
+});
+
 test('of a kept policy whose masks nobody looked for nothing is sent', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-masks-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
