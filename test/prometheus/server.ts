@@ -2,13 +2,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { stringify } from 'yaml';
 
+import { findFreePort } from '../support/free-port.ts';
 import { findCommand } from './prepare.ts';
 
 export interface PrometheusServer {
@@ -19,19 +19,10 @@ export interface PrometheusServer {
   close(): Promise<void>;
 }
 
-async function findPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
 /** @param target host and port that is scraped, as the job `opallama` */
 export async function startPrometheus(target: string, rulesFile: string): Promise<PrometheusServer> {
   const folder = mkdtempSync(join(tmpdir(), 'opallama-prometheus-'));
-  const port = await findPort();
+  const port = await findFreePort();
   const config = {
     global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
     rule_files: [rulesFile],
