@@ -119,6 +119,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     isAuditFailing: options.isAuditFailing ?? (() => false),
     decisionsWaiting: () => management?.waiting() ?? 0,
     ready: () => notReady().length === 0,
+    issuers: config.identity.issuers.map(({ issuer }) => issuer),
     certificateExpiries: () => certificates.expiries(),
   });
   const wrongSecrets = createSparse({

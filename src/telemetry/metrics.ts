@@ -22,6 +22,8 @@ export interface MetricsOptions {
   readonly policyOrigin?: () => 'configured' | 'kept';
   /** Revisions that decide for a share of the callers; none by default. */
   readonly rollouts?: () => Iterable<Rollout>;
+  /** Whose keys are asked for; none by default. */
+  readonly issuers?: readonly string[];
   /** Requests that have not ended. */
   readonly inFlight: () => number;
   /** Whether the audit file can't be written; never by default. */
@@ -283,6 +285,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   // What is not there before its first time is missed by who looks for an increase.
   for (const result of ['success', 'failure'] as const) reloads.inc({ result }, 0);
+  const identitySources: ReadonlyArray<readonly [source: string, issuer: string]> = [
+    ...['jwt_keys', 'api_keys', 'revocations', 'clients', 'kubernetes_keys'].map((source) => [source, ''] as const),
+    ...(options.issuers ?? []).map((issuer) => ['issuer', issuer] as const),
+  ];
+  for (const [source, issuer] of identitySources)
+    for (const result of ['success', 'failure'] as const) identityReloads.inc({ source, issuer, result }, 0);
   for (const sink of ['record', 'stdout', 'file', 'syslog', 'otlp']) auditFailures.inc({ sink }, 0);
   for (const result of ['mask_failed', 'buffer_full', 'too_large', 'refused', 'lost'] as const)
     decisionLogEvents.inc({ result }, 0);
