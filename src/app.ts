@@ -21,7 +21,7 @@ import { type AdminAction, createAdminListener } from './http/admin/admin-listen
 import { createServerClose } from './http/close-server.ts';
 import { createDataListener, type DataListener } from './http/data-listener.ts';
 import { createDrain, type DrainReport } from './http/drain.ts';
-import { createOpsListener } from './http/ops-listener.ts';
+import { type OpsListener, startOpsListener } from './http/ops/ops-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
 import { createCertify } from './identity/client-certificate.ts';
@@ -304,18 +304,6 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     ...[health?.fault() ?? []].flat(),
     ...(closing || drain.state() !== 'serving' ? ['shutting down'] : []),
   ];
-  const opsServer = createOpsListener({
-    metrics(accept) {
-      batch.drain();
-      return metrics.expose(accept);
-    },
-    notReady,
-    details: () => [
-      ...(management?.describe() ?? []),
-      ...describeState(policy),
-      ...(shadow ? describeShadow(shadow) : []),
-    ],
-  });
   const certificates = watchCertificates(securedConnections(config, dataListener, agent), (connection, faults) => {
     metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');
     if (faults.length === 0) log.info({ connection }, 'new certificates are in use');
@@ -373,7 +361,6 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       });
   const closeAdmin = adminServer && createServerClose(adminServer);
   const closeData = createServerClose(dataListener.server);
-  const closeOps = createServerClose(opsServer);
   const servers: Server[] = [];
   const bind = async (listener: string, server: Server, wanted: Address): Promise<Address> => {
     const address = await listen(server, wanted);
@@ -381,15 +368,32 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     bound[listener] = address;
     return address;
   };
-  let [data, ops, admin]: [Address, Address, Address | undefined] = [config.listen.data, config.listen.ops, undefined];
+  const opsOptions = {
+    address: config.listen.ops,
+    metrics(accept: string | undefined) {
+      batch.drain();
+      return metrics.expose(accept);
+    },
+    notReady,
+    details: () => [
+      ...(management?.describe() ?? []),
+      ...describeState(policy),
+      ...(shadow ? describeShadow(shadow) : []),
+    ],
+    onError: (error: unknown) => log.error({ err: error }, 'the ops listener failed'),
+  };
+  let [data, admin]: [Address, Address | undefined] = [config.listen.data, undefined];
+  let opsListener: OpsListener;
   try {
     data = await bind('data', dataListener.server, config.listen.data);
-    ops = await bind('ops', opsServer, config.listen.ops);
     admin = adminServer && (await bind('admin', adminServer, config.listen.admin));
+    opsListener = await startOpsListener(opsOptions);
   } catch (error) {
     for (const server of servers) server.close();
     throw error;
   }
+  const ops = opsListener.address;
+  bound['ops'] = ops;
   for (const [listener, { host, port }] of Object.entries(bound))
     log.info({ listener, address: host, port }, 'listening');
   void models.refresh();
@@ -419,7 +423,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       // A request that was cut has its end, and so its event, a turn or two later.
       for (let turn = 0; turn < 100 && pipeline.inFlight() > 0; turn += 1) await sleep(10);
       // These answer to the end: the last counts can still be read, and whoever waits for the drain hears of it.
-      await Promise.all([closeOps(graceMs), closeAdmin?.(graceMs)]);
+      await Promise.all([opsListener.close(graceMs), closeAdmin?.(graceMs)]);
       handshakes.close();
       refusals.close();
       wrongSecrets.close();

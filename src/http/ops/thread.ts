@@ -1,0 +1,69 @@
+/**
+ * The thread of the ops listener. It answers `/healthz` itself, by whether the event loop still turns: a loop with a
+ * thousand requests before it would answer seconds late, and Kubernetes would take it for dead. All else it asks the loop.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { parentPort, workerData } from 'node:worker_threads';
+
+import { createServerClose } from '../close-server.ts';
+import { type OpsAnswer, plain } from './answer-ops.ts';
+import { type FromThread, nowMs, type OpsThreadData, type ToThread } from './messages.ts';
+
+const port = parentPort;
+if (port === null) throw new Error('This file is run as a thread of the sidecar.');
+
+const send = (message: FromThread): void => port.postMessage(message);
+
+function start({ address, turned, stuckMs }: OpsThreadData): void {
+  const waiting = new Map<number, ServerResponse>();
+  let lastId = 0;
+  const server = createServer((request, response) => {
+    request.resume();
+    const [path] = (request.url ?? '').split('?', 1);
+    if (path === '/healthz' && (request.method === 'GET' || request.method === 'HEAD')) {
+      write(response, describeHealth());
+      return;
+    }
+    lastId += 1;
+    const id = lastId;
+    waiting.set(id, response);
+    response.once('close', () => waiting.delete(id));
+    send({ kind: 'question', id, question: questionOf(request) });
+  });
+  const close = createServerClose(server);
+  server.once('error', (error: NodeJS.ErrnoException) =>
+    send({ kind: 'failed', message: error.message, code: error.code }),
+  );
+  server.listen(address.port, address.host, () => {
+    const bound = server.address();
+    send({ kind: 'listening', port: typeof bound === 'object' && bound !== null ? bound.port : address.port });
+  });
+  port?.on('message', (message: ToThread) => {
+    if (message.kind === 'answer') {
+      const response = waiting.get(message.id);
+      if (response !== undefined) write(response, message.answer);
+      return;
+    }
+    void close(message.graceMs).then(() => {
+      send({ kind: 'closed' });
+      port?.close();
+    });
+  });
+
+  function describeHealth(): OpsAnswer {
+    const stuck = Number(nowMs() - Atomics.load(turned, 0));
+    return stuck < stuckMs ? plain(200, 'ok') : plain(503, `The event loop has been stuck for ${stuck} ms.`);
+  }
+}
+
+function questionOf({ method = '', url = '', headers }: IncomingMessage) {
+  return { method, url, accept: headers.accept };
+}
+
+function write(response: ServerResponse, { status, headers, text }: OpsAnswer): void {
+  const body = Buffer.from(text);
+  response.writeHead(status, { ...headers, 'content-length': body.length });
+  response.end(body);
+}
+
+start(workerData);
