@@ -1,8 +1,10 @@
 /** What the ops thread and the event loop say to each other. */
 import type { Address } from '../../types.ts';
 import type { OpsAnswer, OpsQuestion } from './answer-ops.ts';
+import type { ChannelEnd } from './channel.ts';
 
 export interface OpsThreadData {
+  readonly channel: ChannelEnd;
   readonly address: Address;
   /** One number: when the event loop last turned, by `process.hrtime`, in ms. */
   readonly turned: BigInt64Array;
@@ -17,8 +19,7 @@ export type ToThread =
 export type FromThread =
   | { readonly kind: 'listening'; readonly port: number }
   | { readonly kind: 'failed'; readonly message: string; readonly code: string | undefined }
-  | { readonly kind: 'question'; readonly id: number; readonly question: OpsQuestion }
-  | { readonly kind: 'closed' };
+  | { readonly kind: 'question'; readonly id: number; readonly question: OpsQuestion };
 
 /** On a clock that all threads share and nobody sets. */
 export function nowMs(): bigint {

@@ -2,10 +2,11 @@
 import { once } from 'node:events';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
 
 import type { Address } from '../../types.ts';
 import { answerOps, type OpsSources, plain } from './answer-ops.ts';
+import { openChannel } from './channel.ts';
 import { type FromThread, nowMs, type OpsThreadData, type ToThread } from './messages.ts';
 
 export interface OpsListenerOptions extends OpsSources {
@@ -37,23 +38,26 @@ export async function startOpsListener(options: OpsListenerOptions): Promise<Ops
   turn();
   const turning = setInterval(turn, turnMs).unref();
   const { address, stuckMs = usualStuckMs } = options;
-  const workerData: OpsThreadData = { address, turned, stuckMs };
+  const bells = new Int32Array(new SharedArrayBuffer(8));
+  const ports = new MessageChannel();
+  const workerData: OpsThreadData = { channel: { port: ports.port2, bells, own: 1 }, address, turned, stuckMs };
   const thread = new Worker(script, {
     name: 'ops',
     workerData,
+    transferList: [ports.port2],
     env: {},
     execArgv: ['--disable-warning=ExperimentalWarning'],
     resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
   });
-  const send = (message: ToThread): void => thread.postMessage(message);
   const bound = Promise.withResolvers<number>();
   let closing = false;
-  thread.on('message', (message: FromThread) => {
+  const channel = openChannel<FromThread>({ port: ports.port1, bells, own: 0 }, (message) => {
     if (message.kind === 'listening') bound.resolve(message.port);
     else if (message.kind === 'failed')
       bound.reject(Object.assign(new Error(message.message), { code: message.code, port: address.port }));
-    else if (message.kind === 'question') void answer(message);
+    else void answer(message);
   });
+  const send = (message: ToThread): void => channel.send(message);
   thread.on('error', lost);
   thread.on('exit', (code) => lost(new Error(`The ops thread ended with code ${code}.`)));
 
@@ -62,6 +66,7 @@ export async function startOpsListener(options: OpsListenerOptions): Promise<Ops
   } catch (error) {
     closing = true;
     clearInterval(turning);
+    channel.close();
     await thread.terminate();
     throw error;
   }
@@ -90,5 +95,6 @@ export async function startOpsListener(options: OpsListenerOptions): Promise<Ops
     const ended = once(thread, 'exit');
     send({ kind: 'close', graceMs });
     await ended;
+    channel.close();
   }
 }

@@ -2,19 +2,18 @@
  * The thread of the ops listener. It answers `/healthz` itself, by whether the event loop still turns: a loop with a
  * thousand requests before it would answer seconds late, and Kubernetes would take it for dead. All else it asks the loop.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { parentPort, workerData } from 'node:worker_threads';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { workerData } from 'node:worker_threads';
 
 import { createServerClose } from '../close-server.ts';
 import { type OpsAnswer, plain } from './answer-ops.ts';
+import { openChannel } from './channel.ts';
 import { type FromThread, nowMs, type OpsThreadData, type ToThread } from './messages.ts';
 
-const port = parentPort;
-if (port === null) throw new Error('This file is run as a thread of the sidecar.');
+// An import of node:http reads each of its exports, WebSocket among them, and so takes 5 MB more in a thread.
+const { createServer } = process.getBuiltinModule('node:http');
 
-const send = (message: FromThread): void => port.postMessage(message);
-
-function start({ address, turned, stuckMs }: OpsThreadData): void {
+function start({ channel: end, address, turned, stuckMs }: OpsThreadData): void {
   const waiting = new Map<number, ServerResponse>();
   let lastId = 0;
   const server = createServer((request, response) => {
@@ -38,17 +37,15 @@ function start({ address, turned, stuckMs }: OpsThreadData): void {
     const bound = server.address();
     send({ kind: 'listening', port: typeof bound === 'object' && bound !== null ? bound.port : address.port });
   });
-  port?.on('message', (message: ToThread) => {
+  const channel = openChannel<ToThread>(end, (message) => {
     if (message.kind === 'answer') {
       const response = waiting.get(message.id);
       if (response !== undefined) write(response, message.answer);
       return;
     }
-    void close(message.graceMs).then(() => {
-      send({ kind: 'closed' });
-      port?.close();
-    });
+    void close(message.graceMs).then(() => channel.close());
   });
+  const send = (message: FromThread): void => channel.send(message);
 
   function describeHealth(): OpsAnswer {
     const stuck = Number(nowMs() - Atomics.load(turned, 0));
