@@ -84,9 +84,9 @@ export function createAdministration(parts: AdministrationParts): Administration
       const result = await policy.reload(name);
       return { ...describeChange(name, former), result, refused: describeRefused(policy.refused().get(name)) };
     },
-    rollBack(name, revision) {
+    async rollBack(name, revision) {
       const former = find(name).deciding.loaded.revision;
-      policy.rollBack(name, revision);
+      await policy.rollBack(name, revision);
       return describeChange(name, former);
     },
     async rollOut(name, percent) {

@@ -196,6 +196,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
           'the policy failed to evaluate',
         );
     },
+    onNotRestored: (error, name) =>
+      log.error({ err: error, policy: name }, 'what an earlier run kept of the policy could not be taken up again'),
     onNotKept: (error, name) =>
       log.error({ err: error, policy: name }, 'the policy could not be kept for a restart: see policy.state_dir'),
     onLost: (cause, name) =>

@@ -10,6 +10,8 @@ import type { Choice } from './choose-deciding.ts';
 import type { Lineage } from './lineage.ts';
 import type { LoadOptions } from './load-member.ts';
 import { type LoadedSource, loadConfigured } from './policy-source.ts';
+import { createSaves } from './save-lineages.ts';
+import type { StartedLineage } from './start-lineage.ts';
 
 export interface ChangeOptions extends Pick<LoadOptions, 'onLost' | 'onMoved' | 'logRules'> {
   /** Value of PATH, for an `opa` command where the module is not there. */
@@ -24,6 +26,8 @@ export interface ChangeOptions extends Pick<LoadOptions, 'onLost' | 'onMoved' | 
   readonly onEvaluationError: (error: unknown, asked: AskedRequest | undefined, policy: string) => void;
   /** A policy that took its place could not be kept for a restart. */
   readonly onNotKept?: (error: unknown, policy: string) => void;
+  /** Something that an earlier run kept could not be taken up again. */
+  readonly onNotRestored?: (error: unknown, policy: string) => void;
 }
 
 /** A change that did not take place. */
@@ -44,10 +48,10 @@ export interface Changes {
   replace(lineage: Lineage, why: 'changed' | 'asked for'): Promise<void>;
   /** @param deciding that goes on in its place */
   refuse(deciding: PolicyMember, error: unknown): void;
-  /** Keeps a policy that decides for a restart. Never rejects. */
-  keep(member: PolicyMember, keep: LoadedSource['keep']): Promise<void>;
-  /** The same for one that was rolled out to all. */
-  keepRolledOut(member: PolicyMember): Promise<void>;
+  /** Tells of what a policy began with, and takes up what else an earlier run left of it. */
+  begin(started: StartedLineage): void;
+  /** Keeps for a restart what somebody changed of it. Never rejects. */
+  save(lineage: Lineage): Promise<void>;
   /** Waits for what is under way. */
   close(): Promise<void>;
 }
@@ -61,8 +65,7 @@ export function createChanges(
 ): Changes {
   const refused = new Map<string, RefusedChange>();
   const waiting = new Map<string, number>();
-  /** Of revisions that are being rolled out. */
-  const keeps = new WeakMap<PolicyMember, LoadedSource['keep']>();
+  const saves = createSaves(waiting, (error, policy) => options.onNotKept?.(error, policy));
   // Its child process, of 40 to 400 MB, starts when it is asked and ends when it was not for some seconds.
   const toolchain = createToolchain({ path: options.searchPath, inBackground: true });
   /** One change after the other. */
@@ -75,14 +78,12 @@ export function createChanges(
     expect: () => toolchain.warmUp(),
     replace: (lineage, why) => enqueue(() => replace(lineage, why)),
     refuse,
-    keep: ({ config }, keep) => enqueue(() => tryToKeep(config, keep)),
-    async keepRolledOut(member) {
-      const keep = keeps.get(member);
-      if (keep !== undefined) await enqueue(() => tryToKeep(member.config, keep));
-    },
+    begin,
+    save: saves.save,
     async close() {
       closed = true;
       await last;
+      await saves.close();
       await toolchain.close();
     },
   };
@@ -92,11 +93,31 @@ export function createChanges(
     return last;
   }
 
+  function begin({ lineage, configured, failure, loss, waitingSinceMs, restoreOthers }: StartedLineage): void {
+    const { deciding, candidate } = lineage;
+    const { name } = lineage.config;
+    if (deciding.origin !== 'none') options.onLoaded(deciding, 100);
+    if (candidate !== undefined) options.onLoaded(candidate.member, candidate.percent);
+    if (failure !== undefined) refuse(deciding, failure);
+    if (loss !== undefined) options.onNotRestored?.(loss, name);
+    if (waitingSinceMs !== undefined) waiting.set(name, waitingSinceMs);
+    if (configured !== undefined) saves.expect(configured.member, configured.keep);
+    void enqueue(async () => {
+      // Nobody waits for what there is to go back to.
+      if (!closed) {
+        const losses = await restoreOthers({ ...options, toolchain });
+        for (const one of losses) options.onNotRestored?.(one, name);
+        saves.restored(lineage);
+      }
+      await saves.save(lineage);
+    });
+  }
+
   async function replace(lineage: Lineage, why: 'changed' | 'asked for'): Promise<void> {
     if (closed) return;
     const { config, heldSinceMs } = lineage;
     if (heldSinceMs !== undefined && why === 'changed') {
-      wait(config.name);
+      await wait(lineage);
       return;
     }
     let loaded: LoadedSource;
@@ -110,7 +131,7 @@ export function createChanges(
     const { member, keep } = loaded;
     if (lineage.heldSinceMs !== heldSinceMs) {
       // Somebody rolled back meanwhile: this is what he wanted to be rid of, or newer.
-      wait(config.name);
+      await wait(lineage);
       await member.loaded.close();
       return;
     }
@@ -120,27 +141,21 @@ export function createChanges(
     choice.renew();
     const { candidate } = lineage;
     options.onLoaded(member, candidate === undefined ? 100 : candidate.percent);
-    if (candidate === undefined) await tryToKeep(config, keep);
-    else keeps.set(member, keep);
+    saves.expect(member, keep);
+    await saves.save(lineage);
   }
 
-  function wait(name: string): void {
+  async function wait(lineage: Lineage): Promise<void> {
+    const { name } = lineage.config;
     if (waiting.has(name)) return;
     waiting.set(name, Date.now());
     options.onWaiting?.(name);
+    await saves.save(lineage);
   }
 
   function refuse(deciding: PolicyMember, error: unknown): void {
     const change = { policy: deciding.config.name, atMs: Date.now(), error };
     refused.set(change.policy, change);
     options.onRefused(change, deciding);
-  }
-
-  async function tryToKeep({ name }: PolicyConfig, keep: LoadedSource['keep']): Promise<void> {
-    try {
-      await keep();
-    } catch (error) {
-      options.onNotKept?.(error, name);
-    }
   }
 }

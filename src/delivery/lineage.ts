@@ -37,19 +37,30 @@ export interface Lineage {
    * @throws RequestError `no_rollout`
    */
   rollOut(percent: number): void;
+  /**
+   * Takes up what an earlier run had.
+   *
+   * @param order of revisions; what it does not name stays before it
+   */
+  adopt(members: readonly PolicyMember[], order: readonly string[]): void;
   close(): Promise<void>;
 }
 
 /**
  * @param first that decides
+ * @param heldSince of what somebody rolled back to before a restart, Unix time
  * @param onError told where one that is not kept any more could not be closed
  */
-export function createLineage(first: PolicyMember, onError: (error: unknown) => void): Lineage {
+export function createLineage(
+  first: PolicyMember,
+  onError: (error: unknown) => void,
+  heldSince: number | undefined = undefined,
+): Lineage {
   const { config } = first;
   let revisions: readonly PolicyMember[] = [first];
   let deciding = first;
   let candidate: Candidate | undefined;
-  let heldSinceMs: number | undefined;
+  let heldSinceMs = heldSince;
 
   return {
     config,
@@ -99,6 +110,13 @@ export function createLineage(first: PolicyMember, onError: (error: unknown) => 
       }
       deciding = candidate.member;
       candidate = undefined;
+      keep(revisions);
+    },
+    adopt(members, order) {
+      const all = [...revisions, ...members.filter(({ loaded }) => find(loaded.revision) === undefined)];
+      for (const one of members) if (!all.includes(one)) one.loaded.close().catch(onError);
+      const placeOf = ({ loaded }: PolicyMember) => order.indexOf(loaded.revision);
+      revisions = all.toSorted((a, b) => placeOf(a) - placeOf(b));
       keep(revisions);
     },
     async close() {

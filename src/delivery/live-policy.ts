@@ -10,9 +10,9 @@ import type { ActivePolicy } from './active-policy.ts';
 import { type ChangeOptions, createChanges, type RefusedChange } from './changes.ts';
 import { createChoice } from './choose-deciding.ts';
 import { type FollowedPaths, followPaths } from './follow-paths.ts';
-import { createLineage, type Lineage } from './lineage.ts';
-import { type LoadedSource, loadFirst } from './policy-source.ts';
+import type { Lineage } from './lineage.ts';
 import type { ChooseDeciding } from './share-callers.ts';
+import { type StartedLineage, startLineage } from './start-lineage.ts';
 
 export interface LivePolicyOptions extends ChangeOptions {
   /** Where bundles are that policies name, in the place of what the configuration says; as far as it was discovered. */
@@ -46,8 +46,8 @@ export interface LivePolicy {
    * @returns what came of it
    */
   reload(name: string): Promise<'loaded' | 'unchanged' | 'refused'>;
-  /** As of `Lineage`: from the next request on. */
-  rollBack(name: string, to: string | undefined): void;
+  /** As of `Lineage`: from the next request on. Ends once a restart would know of it, where anything is kept. */
+  rollBack(name: string, to: string | undefined): Promise<void>;
   rollOut(name: string, percent: number): Promise<void>;
   /** Lets what is being evaluated end first. */
   close(): Promise<void>;
@@ -73,17 +73,11 @@ export async function startLivePolicy(
       if (error !== undefined && lineage !== undefined) changes.refuse(lineage.deciding, error);
     },
   });
-  const loaded = await loadAll(policies, paths, options);
-  const lineages = loaded.map(({ member }) =>
-    createLineage(member, (error) => options.onEvaluationError(error, undefined, member.config.name)),
-  );
+  const started = await startAll(policies, paths, options);
+  const lineages = started.map(({ lineage }) => lineage);
   const choice = createChoice(lineages, options.onEvaluationError);
   const changes = createChanges(policies, lineages, choice, options);
-  for (const { member, failure, keep } of loaded) {
-    if (member.origin !== 'none') options.onLoaded(member, 100);
-    if (failure !== undefined) changes.refuse(member, failure);
-    void changes.keep(member, keep);
-  }
+  for (const one of started) changes.begin(one);
   for (const { config, deciding } of lineages) {
     // An engine that reads nothing here has nothing that could change here.
     if (deciding.prepared.kind !== 'none') paths.watch(config);
@@ -113,15 +107,17 @@ export async function startLivePolicy(
       if (refused.has(name)) return 'refused';
       return lineage?.revisions[0] === newest ? 'unchanged' : 'loaded';
     },
-    rollBack(name, to) {
-      lineageOf(name)?.rollBack(to);
+    async rollBack(name, to) {
+      const lineage = lineageOf(name);
+      lineage?.rollBack(to);
       choice.renew();
+      if (lineage !== undefined) await changes.save(lineage);
     },
     async rollOut(name, percent) {
       const lineage = lineageOf(name);
       lineage?.rollOut(percent);
       choice.renew();
-      if (lineage !== undefined && lineage.candidate === undefined) await changes.keepRolledOut(lineage.deciding);
+      if (lineage !== undefined) await changes.save(lineage);
     },
     async close() {
       const ended = changes.close();
@@ -137,22 +133,23 @@ export async function startLivePolicy(
 }
 
 /** One after the other, in the order of the configuration: each is told of those before it. */
-async function loadAll(
+async function startAll(
   policies: readonly PolicyConfig[],
   paths: FollowedPaths,
   options: LivePolicyOptions,
-): Promise<readonly LoadedSource[]> {
-  const loaded: LoadedSource[] = [];
-  const beside = () => loaded.map(({ member }) => member);
+): Promise<readonly StartedLineage[]> {
+  const started: StartedLineage[] = [];
+  const beside = () => started.map(({ lineage }) => lineage.deciding);
   const toolchain = createToolchain({ path: options.searchPath });
   try {
     for (const policy of policies) {
       const mirrored = await paths.first(policy);
-      loaded.push(await loadFirst(policy, policies, { ...options, toolchain, beside }, mirrored));
+      const onError = (error: unknown) => options.onEvaluationError(error, undefined, policy.name);
+      started.push(await startLineage(policy, policies, { ...options, toolchain, beside }, mirrored, onError));
     }
-    return loaded;
+    return started;
   } catch (error) {
-    for (const { member } of loaded) await member.loaded.close();
+    for (const { lineage } of started) await lineage.close();
     throw error;
   } finally {
     await toolchain.close();

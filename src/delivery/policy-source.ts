@@ -1,7 +1,8 @@
 /** The part of the composition root that gets one policy from where it is configured, or from where it was kept. */
 
 import { EvaluationError, PolicyError } from '../errors.ts';
-import { findKept, type KeepablePolicy, keepPolicy } from '../policy/kept.ts';
+import { findKept, type KeepablePolicy } from '../policy/kept.ts';
+import { keepRevision } from '../policy/kept-lineage.ts';
 import type { PolicyConfig } from '../types.ts';
 import type { PolicyMember } from './active-policy.ts';
 import { loadMember, type Sources } from './load-member.ts';
@@ -10,7 +11,7 @@ export interface LoadedSource {
   readonly member: PolicyMember;
   /** Why it is not the configured one. */
   readonly failure?: unknown;
-  /** Keeps it for a restart, where that is configured; to be called once it has taken its place. */
+  /** Keeps it among the revisions for a restart, where that is configured; to be called once it has taken its place. */
   keep(): Promise<void>;
 }
 
@@ -33,7 +34,7 @@ export async function loadConfigured(
   return {
     member,
     async keep() {
-      if (policy !== undefined && member.prepared.kind !== 'none') await keepPolicy(config, policy);
+      if (policy !== undefined && member.prepared.kind !== 'none') await keepRevision(config, policy);
       policy = undefined;
     },
   };
@@ -60,7 +61,7 @@ export async function loadFirst(
     try {
       const kept = await findKept(config);
       if (kept === undefined) throw failure;
-      const member = await loadMember({ ...config, path: kept, signature: undefined }, all, sources);
+      const member = await loadMember({ ...config, path: kept.file, signature: undefined }, all, sources);
       return { member: { ...member, config, origin: 'kept' }, failure, keep: async () => {} };
     } catch (second) {
       const why = second === failure ? failure : addReason(failure, second);

@@ -30,35 +30,32 @@ export function keptFile(stateDir: string, name: string): string {
   return join(stateDir, `${name}.tar.gz`);
 }
 
-/**
- * Writes the policy in one step: whenever the process or the machine stops, the file is the old or the new one, whole.
- *
- * @throws PolicyError, and what the file system throws
- */
-export async function keepPolicy(config: PolicyConfig, policy: KeepablePolicy): Promise<void> {
-  if (config.stateDir === undefined) return;
-  const file = keptFile(config.stateDir, config.name);
-  await writeWhole(file, await packBundle(filesOf(policy, { of: sourceOf(config), ...describeLogRules(policy) })));
+/** @returns the policy as a bundle, which says what it is of @throws PolicyError */
+export async function packKept(config: PolicyConfig, policy: KeepablePolicy): Promise<Uint8Array> {
+  return packBundle(filesOf(policy, { of: sourceOf(config), ...describeLogRules(policy) }));
 }
 
 /**
  * What is kept for a policy.
  *
- * @returns the file; undefined where nothing is to be kept
+ * @param file that of what decided last, by default
+ * @returns undefined where nothing is to be kept
  * @throws PolicyError where there is nothing, or nothing whole, or it was made from another source than is configured now
  */
-export async function findKept(config: PolicyConfig): Promise<string | undefined> {
-  if (config.stateDir === undefined) return undefined;
-  const file = keptFile(config.stateDir, config.name);
-  const bundle = await readBundle(file);
-  const kept = metadata.safeParse(bundle.metadata).data?.opallama_kept;
+export async function findKept(
+  config: PolicyConfig,
+  file: string | undefined = config.stateDir && keptFile(config.stateDir, config.name),
+): Promise<{ readonly file: string; readonly revision: string | undefined } | undefined> {
+  if (file === undefined) return undefined;
+  const { metadata: found, revision } = await readBundle(file);
+  const kept = metadata.safeParse(found).data?.opallama_kept;
   if (kept?.of !== sourceOf(config))
     throw new PolicyError(`The kept policy ${file} is of another source, engine or signature than is configured now.`);
-  return file;
+  return { file, revision };
 }
 
 /** What must be the same for a kept policy to stand in: one that was never checked by today's configuration must not. */
-function sourceOf({ path, bundle, engine, entrypoint, signature }: PolicyConfig): string {
+export function sourceOf({ path, bundle, engine, entrypoint, signature }: PolicyConfig): string {
   const hash = createHash('sha256').update(JSON.stringify([bundle?.url.href ?? path, engine, entrypoint]));
   if (signature === undefined) return hash.digest('hex');
   const { algorithm, key, keyId, scope, excludeFiles } = signature;
@@ -118,6 +115,11 @@ export async function writeWhole(file: string, bytes: Uint8Array): Promise<void>
     await written.close();
   }
   await rename(temporary, file);
+  await syncDirectory(directory);
+}
+
+/** What was renamed in it outlasts a machine that stops. */
+export async function syncDirectory(directory: string): Promise<void> {
   const holder = await open(directory);
   try {
     await holder.sync();

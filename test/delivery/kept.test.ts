@@ -96,7 +96,7 @@ test('a kept policy that is not whole does not stand in', async (t) => {
   const place = makePlace(t);
   place.write({ 'authz.rego': noted(1), 'data.json': '{"number": 1}' });
   await (await place.start()).close();
-  assert.deepEqual(readdirSync(place.stateDir), ['policy.tar.gz']);
+  assert.deepEqual(readdirSync(place.stateDir), ['policy.lineage.json', 'policy.revisions', 'policy.tar.gz']);
   const file = join(place.stateDir, 'policy.tar.gz');
   assert.equal(statSync(file).mode & 0o777, 0o600);
   const whole = readFileSync(file);
@@ -115,7 +115,7 @@ test('what an earlier run left half written is in nobody’s way', async (t) => 
   mkdirSync(place.stateDir);
   writeFileSync(join(place.stateDir, 'policy.tar.gz.new'), Buffer.alloc(1_000_000, 1));
   await (await place.start()).close();
-  assert.deepEqual(readdirSync(place.stateDir), ['policy.tar.gz']);
+  assert.deepEqual(readdirSync(place.stateDir), ['policy.lineage.json', 'policy.revisions', 'policy.tar.gz']);
   place.write({ 'authz.rego': broken });
   await (await place.start()).close();
 });

@@ -196,7 +196,7 @@ export interface Administration {
   explain(decisionId: string): Promise<ExplanationDocument>;
   reload(policy: string): Promise<ReloadDocument>;
   /** @param revision to go to; the one before by default */
-  rollBack(policy: string, revision: string | undefined): ChangeDocument;
+  rollBack(policy: string, revision: string | undefined): Promise<ChangeDocument>;
   /** @param percent of the callers, 0 to 100 */
   rollOut(policy: string, percent: number): Promise<ChangeDocument>;
   shadow(): ShadowDocument;
