@@ -1,5 +1,6 @@
 /** The part of the composition root that answers operators: what decides now, and what they may change of it. */
 
+import type { AskAudit } from './audit/file/ask.ts';
 import type { TalliedRevision } from './audit/tally.ts';
 import { parseDuration, UnitError } from './config/units.ts';
 import type { RefusedChange } from './delivery/changes.ts';
@@ -38,6 +39,8 @@ export interface AdministrationParts {
   readonly identity: Administration['identity'];
   readonly logLevel: LogLevel;
   readonly support: Support;
+  /** Undefined where no audit file is written. */
+  readonly audit: AskAudit | undefined;
   /** What was bound, by name. */
   readonly listeners: () => Readonly<Record<string, Address>>;
 }
@@ -100,6 +103,10 @@ export function createAdministration(parts: AdministrationParts): Administration
       return { ...summarize(shadow), disagreements: shadow.disagreements() };
     },
     support: () => parts.support(administration),
+    async audit(question) {
+      if (parts.audit === undefined) throw new RequestError('unknown_route', 'No audit file is written: audit.file.');
+      return await parts.audit(question);
+    },
     logLevel: () => describeLevel(parts.logLevel.state()),
     setLogLevel(wanted, time) {
       const level = settableLevels.find((each) => each === wanted);

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdministration } from './administration.ts';
 import { createBatch } from './audit/batch.ts';
+import { createAskAudit } from './audit/file/ask.ts';
 import { createRecent } from './audit/recent.ts';
 import { createRecorder, type RecorderOptions, type RecordObserver } from './audit/record.ts';
 import { createTally } from './audit/tally.ts';
@@ -339,6 +340,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
           },
           logLevel,
           identity: identity.describe,
+          audit: config.audit.file && createAskAudit(config.audit.file.path),
           support: createSupport({
             config,
             metrics: async () => (await metrics.expose(undefined)).text,

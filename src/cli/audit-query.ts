@@ -1,5 +1,5 @@
 import { isHeld } from '../audit/file/lock.ts';
-import { type RequestEvent, type RequestFilter, readRequests } from '../audit/file/requests.ts';
+import { lastRequests, type RequestFilter, readRequests } from '../audit/file/requests.ts';
 import { csvHeader, toCsvRow, toJsonLine, toTable } from './audit-rows.ts';
 import { count } from './output.ts';
 
@@ -12,7 +12,7 @@ export async function queryRequests(
   { limit, format }: { readonly limit: number; readonly format: Wanted },
   write: (text: string) => void,
 ): Promise<void> {
-  const { requests, left, broken } = await lastRequests(file, filter, limit);
+  const { requests, left, broken } = await lastRequests(file, filter, limit, () => isHeld(file));
   if (format === 'table') {
     write(requests.length === 0 ? 'No request fits.\n' : toTable(requests));
     if (left > 0) write(`${count(left, 'earlier request')} left out: --limit\n`);
@@ -43,25 +43,4 @@ export async function exportRequests(
     },
   });
   write(text);
-}
-
-export async function lastRequests(
-  file: string,
-  filter: RequestFilter,
-  limit: number,
-): Promise<{ readonly requests: readonly RequestEvent[]; readonly left: number; readonly broken: number }> {
-  let requests: RequestEvent[] = [];
-  let left = 0;
-  const { broken } = await readRequests(file, filter, {
-    alive: () => isHeld(file),
-    tell(request) {
-      requests.push(request);
-      // Now and then, not for each of them.
-      if (requests.length < limit * 2) return;
-      left += requests.length - limit;
-      requests = requests.slice(-limit);
-    },
-  });
-  left += Math.max(0, requests.length - limit);
-  return { requests: requests.slice(-limit), left, broken };
 }

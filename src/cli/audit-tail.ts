@@ -1,8 +1,9 @@
 import { open, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { createJoin, type RequestEvent, type RequestFilter } from '../audit/file/requests.ts';
-import { lastRequests, type Wanted } from './audit-query.ts';
+import { isHeld } from '../audit/file/lock.ts';
+import { createJoin, lastRequests, type RequestEvent, type RequestFilter } from '../audit/file/requests.ts';
+import type { Wanted } from './audit-query.ts';
 import { toJsonLine, toTable } from './audit-rows.ts';
 
 const pollMs = 300;
@@ -19,7 +20,7 @@ export async function tailRequests(
   const print = (requests: readonly RequestEvent[], isFirst: boolean): void =>
     write(format === 'json' ? requests.map(toJsonLine).join('') : toTable(requests, isFirst));
   if (follow !== true) {
-    print((await lastRequests(file, filter, limit)).requests, true);
+    print((await lastRequests(file, filter, limit, () => isHeld(file))).requests, true);
     return;
   }
   // What was there is told too; of what is written from here on nothing is missed.

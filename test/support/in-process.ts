@@ -88,6 +88,8 @@ export interface TestSidecarOptions {
   readonly onAdmin?: (event: AdminEvent) => void;
   /** Is told of each request before it is handed to the upstream. */
   readonly admit?: AppOptions['admit'];
+  /** That the admin API is asked about; the test writes it. */
+  readonly auditFile?: Config['audit']['file'];
   /** Where the log goes; nowhere by default. */
   readonly log?: Logger;
   readonly upstreamTls?: Config['upstream']['tls'];
@@ -141,7 +143,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     },
     timeouts: { connect: 1000, firstByte: 5000, idle: 5000, total: 0, headers: 5000, body: 5000, ...options.timeouts },
     limits: { body: 1 << 20, bodiesTotal: 4 << 20, blob: 8 << 20, headers: 16 << 10, inFlight: 100, ...options.limits },
-    audit: { stdout: false },
+    audit: { ...(options.auditFile && { file: options.auditFile }), stdout: false },
     admin: {
       keepDecisions: options.keepDecisions ?? 100,
       tokens: Object.entries(options.adminTokens ?? {}).map(([name, token]) => ({

@@ -122,6 +122,34 @@ export async function readRequests(
   return { broken: join.broken() };
 }
 
+/**
+ * The last requests that fit, in the order in which they ended, and how many earlier ones fit too.
+ *
+ * @param alive the writer still runs
+ * @throws (rejects) as `readRequests`
+ */
+export async function lastRequests(
+  file: string,
+  filter: RequestFilter,
+  limit: number,
+  alive: () => boolean,
+): Promise<{ readonly requests: readonly RequestEvent[]; readonly left: number; readonly broken: number }> {
+  let requests: RequestEvent[] = [];
+  let left = 0;
+  const { broken } = await readRequests(file, filter, {
+    alive,
+    tell(request) {
+      requests.push(request);
+      // Now and then, not for each of them.
+      if (requests.length < limit * 2) return;
+      left += requests.length - limit;
+      requests = requests.slice(-limit);
+    },
+  });
+  left += Math.max(0, requests.length - limit);
+  return { requests: requests.slice(-limit), left, broken };
+}
+
 const head = /^\{"seq":\d{1,15},"prev":"[0-9a-f]{64}","event":"([a-z_]{1,32})",/;
 
 function kindOf(line: Buffer): string | undefined {

@@ -16,6 +16,7 @@ import { createAuthenticate } from './authenticate.ts';
 import type { Administration } from './contract.ts';
 import { type Endpoint, findEndpoint } from './endpoints.ts';
 import { readMembers } from './read-members.ts';
+import { readParameters } from './read-parameters.ts';
 
 /** A request that has been answered. What it holds comes from the configuration and from fixed sets, but for its id. */
 export interface AdminAction {
@@ -82,11 +83,13 @@ export function createAdminListener(options: AdminListenerOptions): Server {
       checkHead(request, headRules);
       const { name: who, scope } = authenticate(request.rawHeaders);
       done = { ...done, who };
-      const [path = ''] = (request.url ?? '').split('?', 1);
+      const [path = '', query = ''] = (request.url ?? '').split(/\?(.*)/s, 2);
       const { endpoint, name } = findEndpoint(request.method ?? '', path);
       if (!isWithin(scope, endpoint)) throw new RequestError('insufficient_scope');
       done = { ...done, endpoint: `${endpoint.method} ${endpoint.path}`, changes: endpoint.changes, policy: name };
-      const body = await readMembers(request, endpoint.members, budget);
+      const isRead = endpoint.method === 'GET';
+      const sent = await readMembers(request, isRead ? [] : endpoint.members, budget);
+      const body = isRead ? readParameters(query, endpoint.members) : sent;
       if (endpoint.changes) done = { ...done, asked: body };
       document = await endpoint.run(options.administration, { name, body });
       if (endpoint.changes) done = { ...done, result: document };

@@ -185,6 +185,14 @@ export interface DrainDocument {
   readonly waited_ms: number;
 }
 
+/** Requests of the audit file. */
+export interface AuditDocument {
+  readonly since: string;
+  readonly until?: string | undefined;
+  readonly requests: readonly object[];
+  readonly left_out: number;
+}
+
 /** Each throws, or rejects with, a `RequestError` for what is not there or can't be done. */
 export interface Administration {
   status(): StatusDocument;
@@ -201,6 +209,8 @@ export interface Administration {
   rollOut(policy: string, percent: number): Promise<ChangeDocument>;
   shadow(): ShadowDocument;
   support(): Promise<SupportDocument>;
+  /** Requests that the audit file tells of. @param question members of the query, each a text */
+  audit(question: Readonly<Record<string, unknown>>): Promise<AuditDocument>;
   logLevel(): LogLevelDocument;
   /** @param time a duration such as `10m`, after which the configured level is back; undefined for not before a restart */
   setLogLevel(level: string, time: string | undefined): LogLevelDocument;

@@ -14,7 +14,7 @@ export interface Endpoint {
   readonly path: string;
   /** Leaves a line in the log that says who did it. */
   readonly changes: boolean;
-  /** Of the body, all of which may be left out; anything else is refused. */
+  /** Of the body, or of a GET's query, all of which may be left out; anything else is refused. */
   readonly members: readonly string[];
   run(administration: Administration, call: Call): unknown;
 }
@@ -50,6 +50,13 @@ export const endpoints: readonly Endpoint[] = [
     return administration.rollOut(name, percent);
   }),
   change('/v1/drain', [], (administration) => administration.drain()),
+  {
+    method: 'GET',
+    path: '/v1/audit',
+    changes: false,
+    members: ['since', 'until', 'principal', 'model', 'provider', 'result', 'outcome', 'limit'],
+    run: (administration, { body }) => administration.audit(body),
+  },
   read('/v1/coverage', (administration) => ({ policies: administration.coverage() })),
   {
     method: 'POST',
