@@ -54,7 +54,7 @@ test('without anything but who may enter, every default of the design stands', (
     headers: 16_384,
     inFlight: 4_096,
   });
-  assert.deepEqual(config.audit, { stdout: true });
+  assert.deepEqual(config.audit, { stdout: true, ship: { syslog: undefined, otlp: undefined } });
   assert.deepEqual(config.log, { level: 'info' });
 });
 
