@@ -1,12 +1,18 @@
-/** What the sidecar is compared with: Express and http-proxy-middleware as their documentation shows them. */
+/**
+ * What the sidecar is compared with: Express and http-proxy-middleware as their documentation shows them. A second argument
+ * lifts the limit of 256 connections to the upstream, past which its streams wait.
+ */
+import { Agent } from 'node:http';
+
 import express from 'express';
 import { createProxyMiddleware } from 'http-proxy-middleware';
 
 import { announce } from './meter.ts';
 
-const [, , target] = process.argv;
+const [, , target, unlimited] = process.argv;
 const app = express();
-app.use(createProxyMiddleware({ target: target ?? '' }));
+const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+app.use(createProxyMiddleware({ target: target ?? '', ...(unlimited !== undefined && { agent }) }));
 const server = app.listen(0, '127.0.0.1', () => {
   const address = server.address();
   announce(typeof address === 'object' && address !== null ? address.port : 0);
