@@ -25,7 +25,7 @@ import { createUsageHider } from '../stream/hide-usage.ts';
 import { startReport } from '../stream/readers/table.ts';
 import { createTap, readFraming } from '../stream/tap.ts';
 import type { Trails } from '../telemetry/trail.ts';
-import type { Config, DecidingPolicy, Decision, Principal } from '../types.ts';
+import type { AnswerKind, Config, DecidingPolicy, Decision, Principal } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import type { Via } from '../upstream/via.ts';
@@ -113,6 +113,12 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     inFlight -= 1;
 
     async function walk(): Promise<Exit | (() => Exit)> {
+      const passed = await pass();
+      return 'source' in passed ? await stream(passed) : passed;
+    }
+
+    /** Up to the head of the answer. A stream may last for hours: what was sent is held no longer than this runs. */
+    async function pass(): Promise<Exit | Passed> {
       if (drainState === 'refusing')
         throw new RequestError('shutting_down', undefined, { headers: { 'retry-after': '1' } });
       if (inFlight > config.limits.inFlight)
@@ -243,7 +249,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       return request.headers.expect !== undefined && request.httpVersion !== '1.0';
     }
 
-    async function forward(judged: Judged): Promise<Exit | (() => Exit)> {
+    async function forward(judged: Judged): Promise<Exit | Passed> {
       const { bytes, changes } = prepareBody(judged);
       // What must be on disk first, if anything. Nothing of the request has left yet.
       const recorded = record.forwards(upstream.id, changes);
@@ -294,27 +300,19 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         const usage = judged.answer && startReport(judged.answer).usage;
         return { outcome: 'aborted', status: 499, error: 'client_closed_request', usage };
       }
-      return await stream(source, judged, changes.length > 0, deadline);
+      const { answer, decision } = judged;
+      return { source, deadline, answer, hideUsage: changes.length > 0, headersToAdd: decision.responseHeadersToAdd };
     }
 
-    async function stream(
-      source: IncomingMessage,
-      judged: Judged,
-      hideUsage: boolean,
-      deadline: Deadline,
-    ): Promise<() => Exit> {
+    async function stream({ source, deadline, answer, hideUsage, headersToAdd }: Passed): Promise<() => Exit> {
       const status = source.statusCode ?? 502;
       const framing = readFraming(source.headers['content-type']);
       trail?.answered({ status, framing });
       // Errors and lists say no counts.
       const tap =
-        judged.answer !== undefined && status < 400 && framing !== undefined
-          ? createTap(judged.answer, framing)
-          : undefined;
+        answer !== undefined && status < 400 && framing !== undefined ? createTap(answer, framing) : undefined;
       const filter =
-        hideUsage && framing === 'sse'
-          ? createUsageHider({ inEachEvent: judged.answer === 'openai.completion' })
-          : undefined;
+        hideUsage && framing === 'sse' ? createUsageHider({ inEachEvent: answer === 'openai.completion' }) : undefined;
       const delivery = deliver({
         source,
         sink: response,
@@ -322,7 +320,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         headers: Object.assign(
           // RFC 9110, 8.6: no length with 204.
           buildAnswerHeaders(source.headers, filter !== undefined || status === 204),
-          judged.decision.responseHeadersToAdd,
+          headersToAdd,
           ids,
         ),
         tap,
@@ -378,4 +376,14 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 interface Judged extends JudgedBody {
   readonly target: Target;
   readonly decision: Decision;
+}
+
+/** What is left of a request once its answer begins. */
+interface Passed {
+  readonly source: IncomingMessage;
+  readonly deadline: Deadline;
+  /** Of the answer. */
+  readonly answer: AnswerKind | undefined;
+  readonly hideUsage: boolean;
+  readonly headersToAdd: Decision['responseHeadersToAdd'];
 }

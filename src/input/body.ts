@@ -145,6 +145,8 @@ function createCollector(announced: number | undefined, limits: BodyLimits) {
     release(): void {
       limits.budget.give(charged);
       charged = 0;
+      // The request's listeners live as long as its answer does.
+      buffer = nothing;
     },
   };
 }

@@ -43,7 +43,12 @@ export function createTap(kind: AnswerKind, framing: Framing): Tap {
 function createLineTap(reader: FrameReader, report: StreamReport, framing: 'ndjson' | 'sse'): Tap {
   const pieces = createPieces(reader.bulk);
   const readLine = framing === 'ndjson' ? readJson : readEventLine;
-  const lines = split2((line: string) => readLine(line, reader.readFrame, report));
+  // Made for the first line that is read: of a stream that goes on there is none yet, and thousands of them wait.
+  let lines: ReturnType<typeof split2> | undefined;
+  function read(bytes: Buffer): void {
+    lines ??= split2((line: string) => readLine(line, reader.readFrame, report));
+    lines.write(bytes);
+  }
 
   return {
     observe(chunk) {
@@ -52,14 +57,14 @@ function createLineTap(reader: FrameReader, report: StreamReport, framing: 'ndjs
       if (end > 0) {
         const whole = end === chunk.length ? chunk : chunk.subarray(0, end);
         const joined = pieces.isEmpty() ? whole : pieces.take(whole);
-        if (joined !== undefined && reader.marker.test(joined.toString('latin1'))) lines.write(joined);
+        if (joined !== undefined && reader.marker.test(joined.toString('latin1'))) read(joined);
       }
       if (end < chunk.length) pieces.keep(end === 0 ? chunk : chunk.subarray(end));
     },
     report() {
       const last = pieces.take(Buffer.from('\n'));
-      if (last !== undefined) lines.write(last);
-      lines.destroy();
+      if (last !== undefined) read(last);
+      lines?.destroy();
       return report;
     },
   };

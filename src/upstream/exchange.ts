@@ -42,7 +42,9 @@ export class ExchangeRequest {
   readonly headers: OutgoingHttpHeaders;
   readonly httpVersionMajor = 1;
   readonly socket: Socket;
-  readonly body: Buffer | BodySource | undefined;
+  #body: Buffer | BodySource | undefined;
+  /** The body takes its time. */
+  readonly isStreamed: boolean;
   readonly attempt: Observer;
 
   constructor(request: UpstreamRequest, path: string, attempt: Observer) {
@@ -50,8 +52,16 @@ export class ExchangeRequest {
     this.path = path;
     this.headers = request.headers;
     this.socket = request.socket;
-    this.body = request.body;
+    this.#body = request.body;
+    this.isStreamed = request.body !== undefined && !Buffer.isBuffer(request.body);
     this.attempt = attempt;
+  }
+
+  /** Gives the body away: the middleware holds this object until the answer has ended, and may not hold what was sent. */
+  takeBody(): Buffer | BodySource | undefined {
+    const body = this.#body;
+    this.#body = undefined;
+    return body;
   }
 
   /** Errors of the caller's request are handled where it is read. */

@@ -9,7 +9,7 @@ import { createProxyMiddleware, type Plugin } from 'http-proxy-middleware';
 import { type ErrorCode, RequestError } from '../errors.ts';
 import type { UpstreamAgent } from './agent.ts';
 import { isAnswerable } from './answerable.ts';
-import { type BodySource, ExchangeRequest, ExchangeResponse, type Observer, type UpstreamRequest } from './exchange.ts';
+import { ExchangeRequest, ExchangeResponse, type Observer, type UpstreamRequest } from './exchange.ts';
 import { createWaits, type Wait } from './wait.ts';
 
 export interface UpstreamOptions {
@@ -94,17 +94,14 @@ function prepareAttempt<Target>(target: Target, agent: () => Agent) {
   };
 }
 
-function sendBody({ body, attempt }: ExchangeRequest, outgoing: ClientRequest): void {
-  if (isStreamed(body)) body.pipe(outgoing, () => attempt.onSent(outgoing));
-  else outgoing.end(body);
-}
-
-function isStreamed(body: UpstreamRequest['body']): body is BodySource {
-  return body !== undefined && !Buffer.isBuffer(body);
+function sendBody(request: ExchangeRequest, outgoing: ClientRequest): void {
+  const body = request.takeBody();
+  if (body === undefined || Buffer.isBuffer(body)) outgoing.end(body);
+  else body.pipe(outgoing, () => request.attempt.onSent(outgoing));
 }
 
 const observe: Plugin<ExchangeRequest & IncomingMessage> = (server) => {
-  server.on('proxyReq', (outgoing, request) => request.attempt.onConnection(outgoing, isStreamed(request.body)));
+  server.on('proxyReq', (outgoing, request) => request.attempt.onConnection(outgoing, request.isStreamed));
   server.on('proxyRes', (answer, request) => request.attempt.onAnswer(answer));
   // One failure can be told twice; the promise behind it takes the first.
   server.on('error', (error, request) => request?.attempt.onError(error));
