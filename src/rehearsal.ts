@@ -66,6 +66,7 @@ export async function rehearse(parts: RehearsalParts, request: RawRequest): Prom
       seen.decision = decision;
     },
     forwards: () => undefined,
+    trim: () => {},
     forwarded: (_target, changes) => {
       seen.changes = changes;
     },

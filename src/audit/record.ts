@@ -61,6 +61,8 @@ export interface RequestRecord {
   /** Handed to the upstream, with the names of what was spliced into the judged bytes. */
   forwarded(target: string, changes: readonly string[]): void;
   firstByte(): void;
+  /** What the event says of the input is made now, so that a large one is not held until the answer has ended. */
+  trim(): void;
   /**
    * Makes the event; a second call does nothing.
    *
@@ -82,6 +84,19 @@ export interface RecorderOptions {
 
 export type Recorder = (start: RequestStart) => RequestRecord;
 
+/** What is told of every request, whatever its input holds. */
+type Outline = Pick<
+  PolicyInput,
+  'decision_id' | 'agent_role' | 'model' | 'has_system_prompt' | 'has_tools' | 'message_count' | 'stream'
+>;
+
+const outlined = ['agent_role', 'model', 'has_system_prompt', 'has_tools', 'message_count', 'stream'] as const;
+
+function outline(input: PolicyInput): Outline {
+  const there = outlined.filter((name) => input[name] !== undefined).map((name) => [name, input[name]]);
+  return { decision_id: input.decision_id, ...Object.fromEntries(there) };
+}
+
 export function createRecorder(options: RecorderOptions): Recorder {
   const now = options.now ?? (() => new Date());
   const later = options.later ?? ((task) => task());
@@ -94,7 +109,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
     let certificate: string | undefined;
     let principal: Principal | undefined;
     let route: { readonly api: Api; readonly operation: AuditOperation; readonly path: string } | undefined;
-    let input: PolicyInput | undefined;
+    let input: Outline | undefined;
+    let whole: PolicyInput | undefined;
+    let recorded: Readonly<Record<string, unknown>> | undefined;
     let decision: Decision | undefined;
     let reasons: RecordedReasons = noReasons;
     let readsContent = false;
@@ -121,6 +138,13 @@ export function createRecorder(options: RecorderOptions): Recorder {
       },
       asked(value) {
         input = value;
+        whole = value;
+      },
+      trim() {
+        if (whole === undefined) return;
+        recorded = options.withoutContent(whole);
+        input = outline(whole);
+        whole = undefined;
       },
       decided(value, policy) {
         decision = value;
@@ -215,7 +239,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         action: start.method,
         provider: 'ollama',
         dynamic_metadata: readsContent ? undefined : decision?.dynamicMetadata,
-        input: input && options.withoutContent(input),
+        input: recorded ?? (whole && options.withoutContent(whole)),
       };
       const measures: Measures = {
         durationS: (endedMs - startedMs) / 1000,

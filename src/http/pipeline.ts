@@ -71,6 +71,9 @@ export interface Pipeline {
   inFlight(): number;
 }
 
+/** What is read of a body that is no larger may be held as long as its answer lasts, bytes. */
+const smallBody = 16 * 1024;
+
 export function createPipeline(parts: PipelineParts): Pipeline {
   const { config, upstream } = parts;
   const headRules = {
@@ -204,7 +207,9 @@ export function createPipeline(parts: PipelineParts): Pipeline {
           sendAnswer(response, answerDenial(api, decision), ids);
           return { outcome: decision.result === 'error' ? 'error' : 'denied', status: decision.httpStatus };
         }
-        return await forward({ target, route, answer: answerKind(route.request), guarded, asked, decision });
+        const passed = await forward({ target, route, answer: answerKind(route.request), guarded, asked, decision });
+        if (body !== undefined && body.bytes.length > smallBody) record.trim();
+        return passed;
       } finally {
         body?.release();
       }

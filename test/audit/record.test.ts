@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Principal } from '../../src/types.ts';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { PolicyInput, Principal } from '../../src/types.ts';
 import { policyInput } from '../decision/input.ts';
 import { createKeepingRecorder, decisionOf, judge } from './recording.ts';
 
@@ -74,6 +76,32 @@ test('a request that goes all the way is told in full', () => {
     provider: 'ollama',
     dynamic_metadata: { team: 'a' },
   });
+});
+
+test('an input that is trimmed is told of as any other, and held no longer', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  assert.ok(typeof collect === 'function');
+  const { begin, events } = createKeepingRecorder();
+  const asked = (): PolicyInput =>
+    policyInput({ message_count: 1, stream: true, messages: [{ role: 'user', content: 'long' }] });
+  const [trimmed, untrimmed] = [begin(start), begin(start)];
+  const held = ((): WeakRef<PolicyInput> => {
+    const input = asked();
+    trimmed.asked(input);
+    return new WeakRef(input);
+  })();
+  untrimmed.asked(asked());
+  for (const record of [trimmed, untrimmed]) record.decided(decisionOf(), { ...judge, readsContent: true });
+  trimmed.trim();
+  // What a WeakRef was made of lives to the end of the turn.
+  await sleep(5);
+  collect();
+  assert.equal(held.deref(), undefined);
+  for (const record of [trimmed, untrimmed]) record.finish({ outcome: 'complete', status: 200 });
+  const [one, other] = events.map(({ duration_ms, ...event }) => event);
+  assert.deepEqual(one, other);
+  assert.deepEqual(one?.input?.['erased'], ['messages']);
 });
 
 test('a request that ends at once has an event that says only what is known', () => {
