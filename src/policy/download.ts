@@ -2,9 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { createSecureContext, type SecureContext } from 'node:tls';
 
 import { PolicyError } from '../errors.ts';
-import type { BundleConfig } from '../types.ts';
+import type { BundleConfig, TlsPart, UpstreamTls } from '../types.ts';
 
 export interface Downloaded {
   /** Undefined where it has not changed. */
@@ -64,6 +65,7 @@ async function ask(
   { etag, deltas = false, waitMs, signal }: DownloadOptions,
 ): Promise<Downloaded | { readonly location: string }> {
   const token = await readToken(config);
+  const secureContext = config.tls && (await readCertificates(config, config.tls));
   const limit = AbortSignal.any([signal, AbortSignal.timeout(config.timeout + waitMs)]);
   const seconds = Math.ceil(waitMs / 1000);
   const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(url, {
@@ -77,7 +79,7 @@ async function ask(
       ...(etag !== undefined && { 'if-none-match': etag }),
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
     },
-    ...config.tls?.material.parts,
+    ...(secureContext && { secureContext }),
     ...(config.tls?.serverName !== undefined && { servername: config.tls.serverName }),
   });
   // What comes behind the first one says nothing more.
@@ -130,4 +132,23 @@ async function readToken(config: BundleConfig): Promise<string | undefined> {
     throw fault(config, `needs a token, and ${tokenSource.value} can't be read`, cause);
   });
   return text.replace(/\r?\n$/, '');
+}
+
+/** As the token: certificates that live for a day are common where workloads have identities of their own. */
+async function readCertificates(
+  config: BundleConfig,
+  { files, material: { parts } }: UpstreamTls,
+): Promise<SecureContext> {
+  const read = (part: TlsPart) => {
+    const path = files[part];
+    return path === undefined ? parts[part] : readFile(path);
+  };
+  try {
+    const [cert, key, ca] = await Promise.all([read('cert'), read('key'), read('ca')]);
+    return createSecureContext({ ...(cert && { cert }), ...(key && { key }), ...(ca && { ca }) });
+  } catch (cause) {
+    // Also while one of two files is new already: it is asked again.
+    const why = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
+    throw fault(config, `needs certificates, and the files of policy.bundle.tls can't be used${why}`, cause);
+  }
 }

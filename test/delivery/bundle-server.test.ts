@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 
 import { loadPolicy } from '../../src/delivery/load-policy.ts';
 import { packBundle } from '../../src/policy/write-bundle.ts';
@@ -152,6 +153,41 @@ test('a token and a client certificate are shown, and read anew', async (t) => {
     stateDir: makeDirectory(t),
   });
   assert.match(await readyz(stranger), /could not be reached \(ERR_TLS_CERT_ALTNAME_INVALID\)/);
+});
+
+test('certificates are read anew for each question, and half of a change only makes it ask again', async (t) => {
+  const authority = issueAuthority('bundles');
+  const own = issue({ name: { CN: 'server' }, issuer: authority, ips: ['127.0.0.1'] });
+  const clients = ['one', 'two'].map((name) => issue({ name: { CN: name }, issuer: authority }));
+  const directory = makeDirectory(t);
+  const files = { cert: join(directory, 'cert'), key: join(directory, 'key'), ca: join(directory, 'ca') };
+  const write = (index: number, part: 'cert' | 'key') => writeFileSync(files[part], clients[index]?.[part] ?? '');
+  write(0, 'cert');
+  write(0, 'key');
+  // Read at the start, and of an authority that is not the server's: what lies there now counts.
+  writeFileSync(files.ca, authority.cert);
+  const bytes = { cert: undefined, key: undefined, ca: Buffer.from(issueAuthority('former').cert) };
+  const checked = checkMaterial(bytes, Date.now());
+  assert.ok('material' in checked);
+  const place = await makePlace(
+    t,
+    { tls: { cert: own.cert, key: own.key, ca: authority.cert, requestCert: true, rejectUnauthorized: true } },
+    { tls: { files, material: checked.material, serverName: undefined } },
+  );
+  place.server.serve(await bundleOf(1));
+  const sidecar = await place.start();
+  const callers = new Set<string>();
+  place.server.answer = ({ socket }, response) => {
+    if (socket instanceof TLSSocket) callers.add(String(socket.getPeerCertificate().subject.CN));
+    response.writeHead(304).end();
+  };
+  await until(() => callers.has('one'));
+  write(1, 'cert');
+  await until(async () => /refused: .* needs certificates, and .* can't be used/.test(await readyz(sidecar)));
+  assert.equal(await revisionOf(sidecar), 'r1');
+  write(1, 'key');
+  await until(() => callers.has('two'));
+  await until(async () => !(await readyz(sidecar)).includes('refused'));
 });
 
 const bad: ReadonlyArray<readonly [string, NonNullable<BundleServer['answer']>, RegExp]> = [
