@@ -50,6 +50,8 @@ export async function readBundle(path: string, signature?: SignatureConfig): Pro
  * @throws PolicyError for anything that is not a whole archive
  */
 export async function unpackBundle(packed: Uint8Array, path: string): Promise<ReadonlyMap<string, Uint8Array>> {
+  if (/\.(?:rego|json|ya?ml)$/i.test(path))
+    throw new PolicyError(`${path} is a single file. Name the directory it is in, or a bundle (.tar.gz).`);
   const tar = await promisify(gunzip)(packed, { maxOutputLength: mostBytes }).catch((cause: unknown) => {
     const tooLarge = cause instanceof RangeError;
     throw new PolicyError(

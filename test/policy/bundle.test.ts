@@ -130,3 +130,11 @@ test('a bundle without a revision gets one that changes with any of its bytes', 
   const { revision: empty } = await read(t, makeBundle([{ path: '.manifest', content: '{"revision": ""}' }]));
   assert.equal(empty, undefined);
 });
+
+test('a single file of Rego or data is told to be no bundle, whatever is in it', async (t) => {
+  for (const name of ['authz.rego', 'data.json', 'data.YAML', 'data.yml']) {
+    const path = join(await makeDirectory(t, { [name]: makeBundle(whole) }), name);
+    const message = `${path} is a single file. Name the directory it is in, or a bundle (.tar.gz).`;
+    await assert.rejects(readPolicySource(path), { name: 'PolicyError', message });
+  }
+});
