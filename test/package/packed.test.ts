@@ -1,9 +1,10 @@
 /** What is published: packed, installed elsewhere, run from emitted JavaScript with its workers and data files. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -78,9 +79,18 @@ test('the packed package runs where it is installed', { timeout: 300_000 }, asyn
   assert.match(ofModule, /authz\.ts: revision [0-9a-f]{12}/);
 
   // The shipped policy, the practice upstream, the listeners.
-  const running = run(process.execPath, [command, 'quickstart'], {
-    cwd: tmpdir(),
-    env: { OLLAMA_HOST: '127.0.0.1:9', OLLAMA_BASE_URL: undefined },
+  // As a person would start them, on a machine that has neither Go nor an opa.
+  const withoutGo = (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .filter((each) => !['go', 'opa'].some((name) => existsSync(join(each, name))));
+  const running = run('npx', ['opallama', 'quickstart'], {
+    cwd: elsewhere,
+    env: {
+      OLLAMA_HOST: '127.0.0.1:9',
+      OLLAMA_BASE_URL: undefined,
+      OPALLAMA_POLICY__PATH: undefined,
+      PATH: [dirname(process.execPath), ...withoutGo].join(delimiter),
+    },
   });
   t.after(() => running.stop());
   await running.waitFor(/Ctrl\+C stops it/);
@@ -93,5 +103,4 @@ test('the packed package runs where it is installed', { timeout: 300_000 }, asyn
   });
   assert.equal(answer.status, 200);
   assert.match(await answer.text(), /"finish_reason":"stop"/);
-  assert.equal(await running.stop(), 0);
 });

@@ -100,8 +100,8 @@ export function workloadsOf(manifests: readonly Manifest[]): readonly Workload[]
 }
 
 /** What `npm run test:kubernetes` built, else what is on the PATH. */
-const kubectl = findBuilt('kubectl') ?? 'kubectl';
-const helm = findBuilt('helm') ?? 'helm';
+export const kubectl = findBuilt('kubectl') ?? 'kubectl';
+export const helm = findBuilt('helm') ?? 'helm';
 
 /** False, or why it can't be had. */
 export const noKustomize =
