@@ -7,6 +7,7 @@ import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 
 import { EvaluationError } from '../../errors.ts';
 import type { OpaConfig } from '../../types.ts';
+import { type OpaCredentials, watchCredentials } from './opa-credentials.ts';
 
 export interface OpaAnswer {
   readonly status: number;
@@ -29,30 +30,53 @@ const mostSockets = 128;
 /** A decision is some hundred bytes. */
 const mostAnswerBytes = 1 << 20;
 
-export function createOpaConnection({ url, socket, token, tls }: OpaConfig): OpaConnection {
+/** No question takes longer (`policy.opa.timeout`): what is asked by a former connection has been answered then. */
+const longestMs = 61_000;
+
+/** @param lookEveryMs between two looks at the files of the token and the certificates */
+export function createOpaConnection(config: OpaConfig, lookEveryMs?: number): OpaConnection {
+  const { url, socket, tls } = config;
   const secure = url.protocol === 'https:';
   const pool = { keepAlive: true, maxSockets: mostSockets, scheduling: 'lifo' as const };
-  const agent = secure
-    ? new TlsAgent({
-        ...pool,
-        // Said outright, because an environment variable of Node's could switch it off otherwise.
-        rejectUnauthorized: true,
-        minVersion: 'TLSv1.2',
-        ...tls?.material.parts,
-        ...(tls?.serverName !== undefined && { servername: tls.serverName }),
-      })
-    : new Agent(pool);
+  const createAgent = (parts: OpaCredentials['parts']) =>
+    secure
+      ? new TlsAgent({
+          ...pool,
+          // Said outright, because an environment variable of Node's could switch it off otherwise.
+          rejectUnauthorized: true,
+          minVersion: 'TLSv1.2',
+          ...parts,
+          ...(tls?.serverName !== undefined && { servername: tls.serverName }),
+        })
+      : new Agent(pool);
+  let agent = createAgent(tls?.material.parts ?? {});
+  let authorization = authorizationOf(config.token);
+  const stopWatching = watchCredentials(
+    config,
+    ({ token, parts }) => {
+      authorization = authorizationOf(token);
+      if (!secure) return;
+      const former = agent;
+      agent = createAgent(parts);
+      setTimeout(() => former.destroy(), longestMs).unref();
+    },
+    lookEveryMs,
+  );
   const request = secure ? tlsRequest : plainRequest;
   const place = socket === undefined ? url.origin : `unix://${socket}`;
   const common: RequestOptions = {
-    agent,
     ...(socket === undefined
       ? { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port === '' ? (secure ? 443 : 80) : url.port }
       : { socketPath: socket }),
   };
-  const authorization = token === undefined ? undefined : `Bearer ${token}`;
 
-  return { ask, close: () => agent.destroy() };
+  return {
+    ask,
+    close() {
+      stopWatching();
+      agent.destroy();
+    },
+  };
 
   function ask(path: string, body: string | undefined, timeoutMs: number): Promise<OpaAnswer> {
     return new Promise((resolve, reject) => {
@@ -69,6 +93,7 @@ export function createOpaConnection({ url, socket, token, tls }: OpaConfig): Opa
       const send = (mayRepeat: boolean): void => {
         const sent = request({
           ...common,
+          agent,
           path,
           method: body === undefined ? 'GET' : 'POST',
           headers: headersOf(body),
@@ -106,6 +131,10 @@ export function createOpaConnection({ url, socket, token, tls }: OpaConfig): Opa
     answer.on('end', () => end({ status: answer.statusCode ?? 0, bytes: Buffer.concat(chunks) }));
     answer.on('error', (cause) => end(unavailable(place, 'the answer was cut short', cause)));
   }
+}
+
+function authorizationOf(token: string | undefined): string | undefined {
+  return token === undefined ? undefined : `Bearer ${token}`;
 }
 
 function tooLate(timeoutMs: number): EvaluationError {
