@@ -185,7 +185,7 @@ test('every package and public rule has METADATA, every deny a code and a remedy
   const { packages, rules, annotations } = await toolchain.inspect({ modules: rego, data });
   const titled = new Set(annotations.filter(({ title }) => title !== undefined).map(({ path }) => path));
   const isPublic = (path: string) => !path.split('/').some((segment) => segment.startsWith('_'));
-  const library = ['control_zero', 'globs', 'hours', 'limits', 'models', 'roles', 'tools'];
+  const library = ['control_zero', 'globs', 'hours', 'kubernetes', 'limits', 'models', 'permissions', 'roles', 'tools'];
   assert.deepEqual(packages, ['ollama/authz', 'ollama/grants', ...library.map((name) => `opallama/lib/${name}`)]);
   assert.deepEqual(
     [...packages, ...rules].filter((path) => isPublic(path) && !titled.has(path)),
