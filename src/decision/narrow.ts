@@ -44,7 +44,9 @@ const none: Narrowed = {
   headers: {},
   requestHeadersToRemove: [],
   responseHeadersToAdd: {},
+  // In the order of what is narrowed, so that all decisions have one shape.
   dynamicMetadata: undefined,
+  debugLog: undefined,
   obligations: {},
 };
 
@@ -106,7 +108,7 @@ function narrowMembers(result: Readonly<Record<string, unknown>>, options: Narro
     requestHeadersToRemove: readNames('request_headers_to_remove', result['request_headers_to_remove']),
     responseHeadersToAdd: readHeaders('response_headers_to_add', result['response_headers_to_add']),
     dynamicMetadata: readObject('dynamic_metadata', result['dynamic_metadata']),
-    ...readDebugLog(result['debug_log']),
+    debugLog: readDebugLog(result['debug_log']),
     obligations: none.obligations,
   };
   const httpStatus = readStatus(result['http_status']);
@@ -172,11 +174,11 @@ function readReason(name: string, element: unknown): Reason {
   );
 }
 
-/** Absent where nothing is said: several policies then tell a silence from a no. */
-function readDebugLog(value: unknown): Pick<Decision, 'debugLog'> {
-  if (value === undefined) return {};
-  if (typeof value !== 'boolean') throw new Malformed(`"debug_log" is ${describe(value)}; it must be true or false.`);
-  return { debugLog: value };
+/** Undefined where nothing is said: several policies then tell a silence from a no. */
+function readDebugLog(value: unknown): boolean | undefined {
+  if (value !== undefined && typeof value !== 'boolean')
+    throw new Malformed(`"debug_log" is ${describe(value)}; it must be true or false.`);
+  return value;
 }
 
 function readStatus(value: unknown): number {

@@ -180,6 +180,7 @@ test('every member of a decision is carried over, names of headers in lower case
         headers: { 'X-Team': 'a' },
         request_headers_to_remove: ['Traceparent'],
         response_headers_to_add: { 'X-Policy': 'b' },
+        debug_log: true,
         dynamic_metadata: { team: 'a' },
       },
     ],
@@ -196,6 +197,7 @@ test('every member of a decision is carried over, names of headers in lower case
     headers: { 'x-team': 'a' },
     requestHeadersToRemove: ['traceparent'],
     responseHeadersToAdd: { 'x-policy': 'b' },
+    debugLog: true,
     dynamicMetadata: { team: 'a' },
     obligations: {},
   });
