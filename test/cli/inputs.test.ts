@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { readAuditLine } from '../../src/cli/audit-line.ts';
 import { readInputs } from '../../src/cli/inputs.ts';
 
 const audit = (more: object): string => JSON.stringify({ level: 30, event: 'audit', ...more });
@@ -24,6 +25,20 @@ test('of the audit log the inputs are read; other lines, and requests that ended
   assert.deepEqual(readInputs('audit.jsonl', text), [
     { place: 'audit.jsonl:4', input: { operation: 'chat' }, erased: ['messages'] },
   ]);
+});
+
+test('so are those of the audit file, of which each request has one', () => {
+  const text = [
+    '{"seq":0,"prev":"00","event":"open","chain":"x","hash":"00"}',
+    '{"seq":1,"prev":"00","event":"decision","principal":"alice","hash":"00"}',
+    '{"seq":2,"prev":"00","event":"completion","policy_result":"allow","reasons":[],"input":{"operation":"chat"},"hash":"00"}',
+  ];
+  const read = readInputs('audit.jsonl', text.join('\n')).map(({ place, input }) => [place, input]);
+  assert.deepEqual(read, [['audit.jsonl:3', { operation: 'chat' }]]);
+  assert.deepEqual(
+    text.map((line) => readAuditLine('a', line, true).kind),
+    ['other', 'other', 'decision'],
+  );
 });
 
 test('what is no document is named with its place', () => {
