@@ -3,6 +3,7 @@ import { type App, startApp } from '../app.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import { createRecentLines } from '../telemetry/recent-lines.ts';
 import type { Config } from '../types.ts';
+import { giveMemoryBack } from './give-back.ts';
 import { openSinks } from './open-sinks.ts';
 
 export interface RunOptions {
@@ -36,6 +37,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
       recordNotReady: sinks.notReady,
       isAuditFailing: sinks.isFailing,
       recentLines: lines.list,
+      onPrepared: giveMemoryBack,
       searchPath: options.searchPath,
       ...(options.extraHeaders && { extraHeaders: options.extraHeaders }),
     });

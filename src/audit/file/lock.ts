@@ -4,7 +4,6 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 
 export interface FileLock {
   release(): void;
@@ -21,6 +20,8 @@ const busy = 5;
  */
 export function takeLock(path: string, waitMs = 0): FileLock | undefined {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  // Loaded by who locks a file: megabytes that a sidecar without one does not pay for.
+  const { DatabaseSync } = process.getBuiltinModule('node:sqlite');
   const database = new DatabaseSync(`${path}.lock`, { timeout: waitMs });
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
