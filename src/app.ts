@@ -15,10 +15,9 @@ import { readSigningKeyAnew } from './config/token-endpoint.ts';
 import { describeShadow, describeState } from './delivery/describe-state.ts';
 import { startLiveManagement } from './delivery/live-management.ts';
 import { startLivePolicy } from './delivery/live-policy.ts';
-import { type LiveShadow, startLiveShadow } from './delivery/live-shadow.ts';
-import { logPolicy } from './delivery/log-policy.ts';
+import { startLiveShadow } from './delivery/live-shadow.ts';
 import { createExplain } from './explain-past.ts';
-import { type AdminAction, createAdminListener } from './http/admin/admin-listener.ts';
+import { createAdminListener } from './http/admin/admin-listener.ts';
 import { createServerClose } from './http/close-server.ts';
 import { createDataListener, type DataListener } from './http/data-listener.ts';
 import { createDrain, type DrainReport } from './http/drain.ts';
@@ -35,11 +34,15 @@ import { createSupport } from './support.ts';
 import type { Logger } from './telemetry/log.ts';
 import { createLogLevel } from './telemetry/log-level.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
-import { createSparse } from './telemetry/sparse.ts';
 import { createTrails } from './telemetry/trail.ts';
-import { withoutPolicyText, withoutText } from './telemetry/without-text.ts';
+import { tellOfAdmin } from './telling/admin.ts';
+import { tellOfConnections } from './telling/connections.ts';
+import { tellOfIdentity } from './telling/identity.ts';
+import { tellOfPolicies } from './telling/policies.ts';
+import { tellOfShadow } from './telling/shadow.ts';
+import { createTellable } from './telling/user-code.ts';
 import { type WatchedTls, watchCertificates } from './tls/watch.ts';
-import type { Address, AdminEvent, AskedRequest, Config, ShadowConfig, ShadowEvent } from './types.ts';
+import type { Address, AdminEvent, Config, ShadowEvent } from './types.ts';
 import { createUpstreamAgent, type UpstreamAgent } from './upstream/agent.ts';
 import { watchUpstream } from './upstream/health.ts';
 import { createModelList } from './upstream/model-list.ts';
@@ -95,13 +98,7 @@ export interface App {
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
   const { log } = options;
   const logLevel = createLogLevel(log);
-  /** Policies that are code of the user's. */
-  const modules = new Set(
-    [...config.policies, ...(config.shadow ? [config.shadow] : [])].flatMap(({ engine, name }) =>
-      engine === 'module' ? [name] : [],
-    ),
-  );
-  const tellable = (error: unknown, name: string): unknown => (modules.has(name) ? withoutText(error) : error);
+  const tellable = createTellable(config);
   const agent = createUpstreamAgent(config.upstream.baseUrl, config.upstream.tls);
   const models = createModelList({
     baseUrl: config.upstream.baseUrl,
@@ -125,37 +122,15 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     issuers: config.identity.issuers.map(({ issuer }) => issuer),
     certificateExpiries: () => certificates.expiries(),
   });
-  const wrongSecrets = createSparse({
-    most: 10,
-    perMs: 60_000,
-    onLeftOut: (client, left_out) => log.warn({ client, left_out }, 'more token requests with a wrong secret'),
-  });
+  const identityTelling = tellOfIdentity(log, metrics);
   // Before the policy: a file that is at fault ends the start while nothing has to be closed again.
   const identity = await startLiveIdentity(config.identity, {
     readKey: readKeyAnew,
     readSigningKey: readSigningKeyAnew,
     readClients,
-    onWrongSecret(client) {
-      if (wrongSecrets.admits(client)) log.warn({ client }, 'a token request named a client with a wrong secret');
-    },
-    onRefresh({ issuer, error, ...facts }) {
-      metrics.identityReloaded('issuer', issuer, error === undefined ? 'success' : 'failure');
-      if (error !== undefined) log.error({ issuer, err: error }, 'the keys of an issuer could not be had');
-      else if (facts.added + facts.removed > 0) log.info({ issuer, ...facts }, 'an issuer has other keys');
-    },
-    onReload({ source, path, fault }) {
-      metrics.identityReloaded(source, '', fault === undefined ? 'success' : 'failure');
-      if (fault === undefined) log.info({ source, path }, 'a file of keys has changed and is in use');
-      else
-        log.error({ source, path, fault }, 'a file of keys has changed and can not be used: the former content stays');
-    },
+    ...identityTelling,
   });
-  // A remote engine that is away fails every request. Metrics and the audit log have each of them.
-  const failures = createSparse({
-    most: 10,
-    perMs: 60_000,
-    onLeftOut: (name, left_out) => log.error({ policy: name, left_out }, 'the policy failed to evaluate more often'),
-  });
+  const policyTelling = tellOfPolicies(log, metrics, tellable);
   const management =
     config.management &&
     (await startLiveManagement(config.management, {
@@ -170,54 +145,23 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     searchPath: options.searchPath,
     logRules: management?.logsDecisions,
     ...(management && { bundles: management.bundles }),
+    ...policyTelling,
     onLoaded(member, percent) {
-      metrics.policyReloaded('success');
       management?.loaded(member);
-      logPolicy(log, member);
-      const facts = { policy: member.config.name, revision: member.loaded.revision, percent };
-      if (percent < 100) log.info(facts, 'the revision decides for a share of the callers');
+      policyTelling.onLoaded(member, percent);
     },
-    onWaiting: (name) =>
-      log.warn({ policy: name }, 'the policy has changed and waits for a reload, because it was rolled back'),
-    onRefused(change, { loaded, origin }) {
-      metrics.policyReloaded('failure');
+    onRefused(change, deciding) {
       management?.changed();
-      const facts = { policy: change.policy, revision: loaded.revision, err: change.error };
-      log.error(
-        facts,
-        {
-          none: 'no policy can be loaded: everything is denied until there is one',
-          kept: 'the policy can not be loaded: the one kept from an earlier run decides in its place',
-          configured: 'the changed policy was refused, the former one goes on deciding',
-        }[origin],
-      );
+      policyTelling.onRefused(change, deciding);
     },
-    onEvaluationError(error, asked, name) {
-      if (failures.admits(name))
-        log.error(
-          { err: modules.has(name) ? withoutText(error) : withoutPolicyText(error), ...idsOf(asked), policy: name },
-          'the policy failed to evaluate',
-        );
-    },
-    onNotRestored: (error, name) =>
-      log.error({ err: error, policy: name }, 'what an earlier run kept of the policy could not be taken up again'),
-    onNotKept: (error, name) =>
-      log.error({ err: error, policy: name }, 'the policy could not be kept for a restart: see policy.state_dir'),
-    onLost: (cause, name) =>
-      log.warn({ err: tellable(cause, name), policy: name }, 'a thread of the policy was ended and is replaced'),
-    onMoved: (tookMs, name) =>
-      log.warn(
-        { took_ms: tookMs, policy: name },
-        'the policy held the event loop up and is evaluated in threads of its own from now on',
-      ),
   });
   management?.started();
-  const disagreements = createSparse({
-    most: 100,
-    perMs: 60_000,
-    onLeftOut: (kind, left_out) => log.warn({ kind, left_out }, 'more of a shadow was left out'),
-  });
-  const shadow = config.shadow && observeShadow(config.shadow);
+  const onEvent = options.onShadow;
+  const shadowTelling = config.shadow && tellOfShadow(config.shadow, { log, metrics, tellable, onEvent });
+  const shadow =
+    config.shadow &&
+    shadowTelling &&
+    startLiveShadow(config.shadow, { searchPath: options.searchPath, ...shadowTelling });
   // Kept for operators alone.
   const hasAdmin = config.admin.tokens.length > 0;
   const recent = createRecent(config.admin.keepDecisions);
@@ -285,22 +229,13 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   });
 
   let closing = false;
-  const handshakes = createSparse({
-    most: 10,
-    perMs: 60_000,
-    onLeftOut: (reason, left_out) => log.warn({ reason, left_out }, 'more TLS handshakes failed'),
-  });
+  const connectionTelling = tellOfConnections(log, metrics);
   const dataListener = createDataListener({
     config,
     pipeline,
     record,
     faults,
-    onHandshakeFailure(report) {
-      metrics.handshakeFailed(report.reason);
-      // Probes open a connection and close it; whatever else fails is rare where nobody means harm.
-      if (report.reason === 'closed') log.debug(report, 'a TLS handshake failed');
-      else if (handshakes.admits(report.reason)) log.warn(report, 'a TLS handshake failed');
-    },
+    onHandshakeFailure: connectionTelling.onHandshakeFailure,
   });
   const notReady = (): readonly string[] => [
     ...policy.active().notReady(),
@@ -309,17 +244,12 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     ...[health?.fault() ?? []].flat(),
     ...(closing || drain.state() !== 'serving' ? ['shutting down'] : []),
   ];
-  const certificates = watchCertificates(securedConnections(config, dataListener, agent), (connection, faults) => {
-    metrics.tlsReloaded(connection, faults.length === 0 ? 'success' : 'failure');
-    if (faults.length === 0) log.info({ connection }, 'new certificates are in use');
-    else log.error({ connection, faults }, 'new certificates were refused, the former ones stay in use');
-  });
+  const certificates = watchCertificates(
+    securedConnections(config, dataListener, agent),
+    connectionTelling.onCertificates,
+  );
   const bound: Record<string, Address> = {};
-  const refusals = createSparse({
-    most: 10,
-    perMs: 60_000,
-    onLeftOut: (reason, left_out) => log.warn({ reason, left_out }, 'more requests to the admin listener were refused'),
-  });
+  const adminTelling = tellOfAdmin(log, metrics, options.onAdmin);
   const adminServer = !hasAdmin
     ? undefined
     : createAdminListener({
@@ -358,10 +288,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
             toolchain: explainers,
           }),
         }),
-        onAnswered(action, remote) {
-          metrics.adminAnswered(action.endpoint, action.status);
-          logAction(action, remote);
-        },
+        onAnswered: adminTelling.onAnswered,
         onInternalError: (error, request_id) =>
           log.error({ err: error, request_id }, 'a request to the admin listener failed'),
       });
@@ -431,82 +358,19 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       for (let turn = 0; turn < 100 && pipeline.inFlight() > 0; turn += 1) await sleep(10);
       // These answer to the end: the last counts can still be read, and whoever waits for the drain hears of it.
       await Promise.all([opsListener.close(graceMs), closeAdmin?.(graceMs)]);
-      handshakes.close();
-      refusals.close();
-      wrongSecrets.close();
+      connectionTelling.close();
+      adminTelling.close();
+      identityTelling.close();
       batch.drain();
       await management?.close();
       upstream.close();
       await shadow?.close();
-      disagreements.close();
+      shadowTelling?.close();
       await explainers.close();
       await policy.close();
-      failures.close();
+      policyTelling.close();
     },
   };
-
-  function observeShadow(shadowConfig: ShadowConfig): LiveShadow {
-    const { name, path, engine, entrypoint, sample } = shadowConfig;
-    return startLiveShadow(shadowConfig, {
-      searchPath: options.searchPath,
-      onLoaded({ loaded, place }) {
-        const facts = { shadow: name, path, engine, entrypoint, sample, revision: loaded.revision };
-        log.info({ ...facts, isolation: place.place }, 'shadow loaded: it is asked and never listened to');
-      },
-      onRefused: ({ error }) => log.error({ shadow: name, path, err: error }, 'the shadow can not be loaded'),
-      onEvaluationError(error, asked) {
-        if (disagreements.admits('failures'))
-          log.error(
-            { err: modules.has(name) ? withoutText(error) : withoutPolicyText(error), ...idsOf(asked), shadow: name },
-            'the shadow failed to evaluate',
-          );
-      },
-      onLost: (cause) =>
-        log.warn({ err: tellable(cause, name), shadow: name }, 'a thread of the shadow was ended and is replaced'),
-      onMoved: (took_ms) =>
-        log.warn({ took_ms, shadow: name }, 'the shadow held the event loop up and is evaluated in threads of its own'),
-      onResult: (result) => metrics.shadowDecided(name, result),
-      onDisagreement(event) {
-        if (options.onShadow !== undefined && disagreements.admits(event.disagreement)) options.onShadow(event);
-      },
-    });
-  }
-
-  /** Who changed what; and who was not let in, never with what he presented. */
-  function logAction(
-    { requestId, who, endpoint, policy: name, status, error, changes, asked, result }: AdminAction,
-    remote?: string,
-  ) {
-    const facts = { event: 'admin', request_id: requestId, who, endpoint, policy: name, status, error, remote };
-    if (changes && who !== undefined) {
-      const time = new Date().toISOString();
-      options.onAdmin?.({
-        time,
-        request_id: requestId,
-        who,
-        endpoint,
-        policy: name,
-        asked,
-        status,
-        error,
-        result,
-        remote,
-      });
-    }
-    if (changes && error === undefined)
-      log.warn(
-        { ...facts, asked, result },
-        name === '' ? 'an operator changed how the sidecar runs' : 'an operator changed what decides',
-      );
-    else if (changes) log.warn({ ...facts, asked }, 'what an operator asked for was not done');
-    else if (error !== undefined && refusals.admits(error))
-      log.warn(facts, 'a request to the admin listener was refused');
-  }
-}
-
-/** By which a line of the log is found for a request, and the request for a line. */
-function idsOf(asked: AskedRequest | undefined): Partial<AskedRequest> {
-  return asked === undefined ? {} : { request_id: asked.request_id, decision_id: asked.decision_id };
 }
 
 /** What is made with certificates of files, and how each takes new ones. */
