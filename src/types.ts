@@ -5,7 +5,7 @@
  * therefore spelled that way. Everything else is camelCase.
  */
 import type { KeyObject } from 'node:crypto';
-
+import type { JwtAlgorithm } from './jwt-algorithms.ts';
 import type { ManagementConfig } from './management-config.ts';
 import type { ShipConfig } from './ship-config.ts';
 
@@ -411,19 +411,7 @@ export interface Address {
 }
 
 export interface JwtConfig {
-  readonly algorithm:
-    | 'HS256'
-    | 'HS384'
-    | 'HS512'
-    | 'RS256'
-    | 'RS384'
-    | 'RS512'
-    | 'PS256'
-    | 'PS384'
-    | 'PS512'
-    | 'ES256'
-    | 'ES384'
-    | 'ES512';
+  readonly algorithm: JwtAlgorithm;
   readonly key: KeyObject;
   /** Looked up by the token's `kid` where set; a token with another `kid` is not for this key. */
   readonly kid: string | undefined;

@@ -1,5 +1,7 @@
 /** The section `identity` of the configuration: who may enter, and by which keys that is known. */
 import { z } from 'zod';
+
+import { jwtAlgorithms } from '../jwt-algorithms.ts';
 import { claims } from './claims-schema.ts';
 import { clientCertificates } from './client-certificate-schema.ts';
 import { duration, name } from './fields.ts';
@@ -9,21 +11,7 @@ import { parseSshKey } from './ssh-key.ts';
 import { tokenEndpoint } from './token-endpoint-schema.ts';
 import { UnitError } from './units.ts';
 
-/** Algorithms of RFC 7518 section 3.1 that prove a caller; `none` is none. */
-const algorithm = z.enum([
-  'HS256',
-  'HS384',
-  'HS512',
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-]);
+const algorithm = z.enum(jwtAlgorithms);
 
 const keyMembers = {
   algorithm: algorithm.describe('The one algorithm that tokens of this key may be signed with.'),

@@ -1,25 +1,11 @@
 /** The section `identity.token_endpoint`: clients that get tokens by their id and secret, and what those are signed with. */
 import { z } from 'zod';
+
+import { jwtAlgorithms } from '../jwt-algorithms.ts';
 import { duration, name } from './fields.ts';
 
-/** Those that the signing package signs with; what verifies is the same. */
-const algorithms = [
-  'HS256',
-  'HS384',
-  'HS512',
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-] as const;
-
 const keyMembers = {
-  algorithm: z.enum(algorithms).describe('What tokens are signed with.'),
+  algorithm: z.enum(jwtAlgorithms).describe('What tokens are signed with.'),
   secret_env: z
     .string()
     .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'must be the name of an environment variable' })

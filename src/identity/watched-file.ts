@@ -9,6 +9,7 @@ import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ConfigError } from '../errors.ts';
+import { createLook } from '../look.ts';
 
 /** What a file is for; a label of metrics. */
 export type FileSource = 'jwt_keys' | 'api_keys' | 'revocations' | 'clients' | 'token_key' | 'kubernetes_keys';
@@ -67,8 +68,7 @@ export function watchFile<T>(options: WatchedFileOptions<T>): WatchedFile<T> {
   let used = hash(first);
   let judged = used;
   let seen: string | undefined;
-  let looking: Promise<void> | undefined;
-  let next: Promise<void> | undefined;
+  const look = createLook(lookOnce);
   const timer = setInterval(() => void look(), options.everyMs ?? 1000).unref();
 
   return {
@@ -79,21 +79,6 @@ export function watchFile<T>(options: WatchedFileOptions<T>): WatchedFile<T> {
     look,
     close: () => clearInterval(timer),
   };
-
-  /** Always one that begins after it was asked for: the one under way may be past what changed. */
-  function look(): Promise<void> {
-    if (looking !== undefined) {
-      next ??= looking.then(() => {
-        next = undefined;
-        return look();
-      });
-      return next;
-    }
-    looking = lookOnce().finally(() => {
-      looking = undefined;
-    });
-    return looking;
-  }
 
   async function lookOnce(): Promise<void> {
     let state = await fingerprint(path);

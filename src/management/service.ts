@@ -1,9 +1,8 @@
 /** One request to a control plane, as OPA's clients make them (OPA's docs: configuration, services). */
 import { readFile } from 'node:fs/promises';
-import { type IncomingMessage, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
 
 import type { ServiceConfig } from '../management-config.ts';
+import { postJson } from '../post-json.ts';
 
 /** A report that was not taken. */
 export class ServiceError extends Error {
@@ -32,39 +31,17 @@ export async function post(service: ServiceConfig, { path, body, gzipped, signal
   const place = `${url.origin}${url.pathname.replace(/\/$/, '')}${path}`;
   const token = await readToken(service);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
-  const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(place, {
-    method: 'POST',
-    // Rare requests: a connection that was kept would be a dead one.
-    agent: false,
-    signal: limit,
-    headers: {
-      'content-type': 'application/json',
-      'content-length': body.byteLength,
-      'user-agent': 'opallama',
-      ...(gzipped && { 'content-encoding': 'gzip' }),
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-    },
-    ...tls?.material.parts,
-    ...(tls?.serverName !== undefined && { servername: tls.serverName }),
-  });
-  // What comes behind the first one says nothing more.
-  request.on('error', () => {});
   try {
-    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-      request.once('response', resolve).once('error', reject).end(body);
+    await postJson(place, { body, gzipped, token, tls, signal: limit }, async ({ statusCode: status = 0 }) => {
+      // What it says is of no use, and may have no end.
+      if (status < 200 || status > 299) throw new ServiceError(`${place} answered ${status}.`, status);
     });
-    const { statusCode: status = 0 } = answer;
-    // What it says is of no use, and may have no end.
-    answer.destroy();
-    if (status < 200 || status > 299) throw new ServiceError(`${place} answered ${status}.`, status);
   } catch (error) {
     if (error instanceof ServiceError) throw error;
     const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
     throw limit.aborted && !signal.aborted
       ? new ServiceError(`${place} did not answer within ${timeout} ms.`, undefined, { cause: error })
       : new ServiceError(`${place} could not be reached${code}.`, undefined, { cause: error });
-  } finally {
-    request.destroy();
   }
 }
 

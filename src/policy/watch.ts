@@ -9,6 +9,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createLook } from '../look.ts';
 
 export interface PathWatch {
   /** Looks now. Never rejects. */
@@ -34,9 +35,8 @@ const mostTries = 20;
 /** @param known the state that was read last, from `fingerprintPath` before it was read */
 export function watchPath(known: string, { path, onChange, onUnsettled, everyMs = 2000 }: PathWatchOptions): PathWatch {
   let seen = known;
-  let looking: Promise<void> | undefined;
-  let next: Promise<void> | undefined;
   let closed = false;
+  const look = createLook(lookOnce);
   const timer = setInterval(() => void look(), everyMs).unref();
   const notices = listen(path, () => void look());
 
@@ -48,21 +48,6 @@ export function watchPath(known: string, { path, onChange, onUnsettled, everyMs 
       notices?.close();
     },
   };
-
-  /** Always one that begins after it was asked for: the one under way may be past what changed. */
-  function look(): Promise<void> {
-    if (looking !== undefined) {
-      next ??= looking.then(() => {
-        next = undefined;
-        return look();
-      });
-      return next;
-    }
-    looking = lookOnce().finally(() => {
-      looking = undefined;
-    });
-    return looking;
-  }
 
   async function lookOnce(): Promise<void> {
     if (closed) return;

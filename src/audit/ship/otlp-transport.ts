@@ -1,10 +1,10 @@
 /** Brings OTLP payloads to a collector over HTTP (OTLP 1.x, OTLP/HTTP). */
 import { readFile } from 'node:fs/promises';
-import { type IncomingMessage, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 
+import { postJson } from '../../post-json.ts';
 import type { OtlpConfig } from '../../ship-config.ts';
 import { NotDelivered } from './shipper.ts';
 
@@ -27,35 +27,13 @@ export async function postOtlp(
   const { url, tls, timeout } = config;
   const body = await compress(payload);
   const token = await readToken(config);
-  const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(url, {
-    method: 'POST',
-    // A batch a second at most: a connection that was kept could be a dead one.
-    agent: false,
-    signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
-    headers: {
-      'content-type': 'application/json',
-      'content-encoding': 'gzip',
-      'content-length': body.byteLength,
-      'user-agent': 'opallama',
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-    },
-    ...tls?.material.parts,
-    ...(tls?.serverName !== undefined && { servername: tls.serverName }),
-  });
-  // What comes behind the first one says nothing more.
-  request.on('error', () => {});
-  try {
-    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-      request.once('response', resolve).once('error', reject).end(body);
-    });
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
+  return await postJson(url, { body, gzipped: true, token, tls, signal: limit }, async (answer) => {
     const { statusCode: status = 0 } = answer;
     if (status >= 200 && status < 300) return checkTaken(await readText(answer), records);
-    answer.destroy();
     const message = `${url.origin} answered ${status}`;
     throw passing.has(status) ? new Error(message) : new NotDelivered(message);
-  } finally {
-    request.destroy();
-  }
+  });
 }
 
 /** A partial success is a success: sending the batch again would bring twice what was taken. */
