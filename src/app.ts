@@ -66,8 +66,6 @@ export interface AppOptions {
   readonly recordNotReady?: () => readonly string[];
   /** The latest lines of the log, for a support bundle; none by default. */
   readonly recentLines?: () => readonly string[];
-  /** Called once everything is loaded, right before the first connection is taken. */
-  readonly onPrepared?: () => void;
   /** PATH, where an `opa` is looked for if the tool chain's module was not built. */
   readonly searchPath: string | undefined;
   /** Added to every answer. */
@@ -317,7 +315,6 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   };
   let [data, admin]: [Address, Address | undefined] = [config.listen.data, undefined];
   let opsListener: OpsListener;
-  options.onPrepared?.();
   try {
     data = await bind('data', dataListener.server, config.listen.data);
     admin = adminServer && (await bind('admin', adminServer, config.listen.admin));

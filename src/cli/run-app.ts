@@ -23,6 +23,7 @@ const lastBytesMs = 1000;
 
 /** @throws what `startApp` throws, before anything listens */
 export async function runApp(config: Config, options: RunOptions): Promise<Running> {
+  giveMemoryBack();
   const lines = createRecentLines();
   const log = createLogger(config.log.level, { keep: lines.add });
   let app: App | undefined;
@@ -37,7 +38,6 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
       recordNotReady: sinks.notReady,
       isAuditFailing: sinks.isFailing,
       recentLines: lines.list,
-      onPrepared: giveMemoryBack,
       searchPath: options.searchPath,
       ...(options.extraHeaders && { extraHeaders: options.extraHeaders }),
     });
