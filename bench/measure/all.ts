@@ -1,6 +1,6 @@
 /** The whole measurement, in order. */
 import type { Figure, Results } from '../figures.ts';
-import { drive } from '../load/drive.ts';
+import { drive, type Load } from '../load/drive.ts';
 import { defaultPolicy } from '../peers/sidecar-home.ts';
 import {
   addedFirstToken,
@@ -18,7 +18,7 @@ import { measureGuard } from './guard.ts';
 import { comparePartsUnder } from './parts-under-load.ts';
 import { connections, loadOf, type Surroundings, startWays } from './peers.ts';
 import type { Plan } from './plan.ts';
-import { type Round, runRounds } from './rounds.ts';
+import { type Round, runRounds, type Way } from './rounds.ts';
 import { measureStarts } from './starts.ts';
 import { medianOf, medianRatio } from './statistics.ts';
 import { mebibytes } from './units.ts';
@@ -38,11 +38,22 @@ export async function measureAll(
 
   const requestLoad = loadOf('length', 0, connections, plan.requestMs);
   const decisionsBefore = await readDecisions(ways.opsPort);
-  const requests = select(await runRounds([...three, ways.bundle], plan.requestRounds, requestLoad), ways);
+  // V8 collects in a process that waits, and drops code that it had made faster; to make it again takes seconds of load.
+  const settled = async (all: readonly Way[], count: number, load: Omit<Load, 'port'>, settling: number) => {
+    await runRounds(all, settling, load);
+    return await runRounds(all, count, load);
+  };
+  const requests = select(
+    await settled([...three, ways.bundle], plan.requestRounds, requestLoad, plan.settlingRounds),
+    ways,
+  );
   const decided = compareDecisions(decisionsBefore, await readDecisions(ways.opsPort));
   // One round is one stream on each connection: none is begun after the first.
   const streamsOf = async (kind: 'ndjson' | 'sse') =>
-    select(await runRounds(three, plan.streamRounds, loadOf(kind, plan.frames, plan.streams, 0)), ways);
+    select(
+      await settled(three, plan.streamRounds, loadOf(kind, plan.frames, plan.streams, 0), plan.settlingRounds >> 1),
+      ways,
+    );
   const ndjson = await streamsOf('ndjson');
   const sse = await streamsOf('sse');
   const firstTokenLoad = loadOf('ndjson', firstTokenFrames, 2, plan.firstTokenMs);

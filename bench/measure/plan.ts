@@ -10,6 +10,8 @@ export interface Plan {
   readonly streams: number;
   /** Of each stream. */
   readonly frames: number;
+  /** Rounds of requests, and half as many of streams, that come before those that count. */
+  readonly settlingRounds: number;
   readonly firstTokenRounds: number;
   readonly firstTokenMs: number;
   readonly profileMs: number;
@@ -27,6 +29,7 @@ export const full: Plan = {
   streamRounds: 10,
   streams: 16,
   frames: 500,
+  settlingRounds: 8,
   firstTokenRounds: 5,
   firstTokenMs: 400,
   profileMs: 2500,
@@ -43,6 +46,7 @@ export const quick: Plan = {
   streamRounds: 2,
   streams: 16,
   frames: 80,
+  settlingRounds: 1,
   firstTokenRounds: 2,
   firstTokenMs: 150,
   profileMs: 500,

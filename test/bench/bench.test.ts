@@ -23,6 +23,7 @@ const tiny = {
   streamRounds: 1,
   streams: 2,
   frames: 5,
+  settlingRounds: 0,
   firstTokenRounds: 1,
   firstTokenMs: 20,
   profileMs: 200,
