@@ -1,9 +1,11 @@
 /** Gateways side by side: alternating rounds of the same two loads on each, all before one upstream. */
+
+import { findFreePort } from '../../test/support/free-port.ts';
 import { drive, type Load } from '../load/drive.ts';
 import { buildRequest, type Kind } from '../load/exchanges.ts';
 import type { Gateway } from '../peers/gateways/gateway.ts';
 import { type Peer, startPeer } from '../peers/process.ts';
-import { findFreePort, signToken } from '../peers/sidecar-home.ts';
+import { signToken } from '../peers/sidecar-home.ts';
 import { cpuPerFrame, cpuPerRequest } from './costs.ts';
 import { type Round, runRound, type Way } from './rounds.ts';
 import { medianOf, quantileOf } from './statistics.ts';

@@ -1,12 +1,12 @@
 /** What a sidecar needs around it: a configuration as an operator would write it, ports, a token. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import jwt from 'jsonwebtoken';
+import { findFreePort } from '../../test/support/free-port.ts';
 
 export const issuer = 'https://id.example';
 export const audience = 'opallama';
@@ -78,15 +78,4 @@ export async function withDirectory<T>(work: (directory: string) => Promise<T>):
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
-}
-
-export function findFreePort(): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const probe = createServer();
-  probe.once('error', reject);
-  probe.listen(0, '127.0.0.1', () => {
-    const address = probe.address();
-    probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-  });
-  return promise;
 }

@@ -19,3 +19,15 @@ export const duration = () => parsed(parseDuration, 'a duration such as 500ms, 2
 export const size = () => parsed(parseSize, 'a size such as 32MiB or 16KiB');
 export const address = () => parsed(parseAddress, 'an address such as 127.0.0.1:8080 or :8080');
 export const name = () => z.string().min(1);
+
+/** Where the secret of an HS algorithm comes from. */
+export const secretSources = {
+  secret_env: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'must be the name of an environment variable' })
+    .optional()
+    .describe('For HS: the environment variable that holds the secret.'),
+  secret_file: name()
+    .optional()
+    .describe('For HS: the file that holds the secret; one line feed at its end is dropped.'),
+};

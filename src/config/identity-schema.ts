@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { jwtAlgorithms } from '../jwt-algorithms.ts';
 import { claims } from './claims-schema.ts';
 import { clientCertificates } from './client-certificate-schema.ts';
-import { duration, name } from './fields.ts';
+import { duration, name, secretSources } from './fields.ts';
 import { issuers } from './issuers-schema.ts';
 import { kubernetes } from './kubernetes-schema.ts';
 import { parseSshKey } from './ssh-key.ts';
@@ -15,14 +15,7 @@ const algorithm = z.enum(jwtAlgorithms);
 
 const keyMembers = {
   algorithm: algorithm.describe('The one algorithm that tokens of this key may be signed with.'),
-  secret_env: z
-    .string()
-    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'must be the name of an environment variable' })
-    .optional()
-    .describe('For HS: the environment variable that holds the secret.'),
-  secret_file: name()
-    .optional()
-    .describe('For HS: the file that holds the secret; one line feed at its end is dropped.'),
+  ...secretSources,
   public_key_file: name().optional().describe('For RS, PS and ES: a public key or certificate in PEM.'),
 };
 

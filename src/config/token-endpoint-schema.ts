@@ -2,18 +2,11 @@
 import { z } from 'zod';
 
 import { jwtAlgorithms } from '../jwt-algorithms.ts';
-import { duration, name } from './fields.ts';
+import { duration, name, secretSources } from './fields.ts';
 
 const keyMembers = {
   algorithm: z.enum(jwtAlgorithms).describe('What tokens are signed with.'),
-  secret_env: z
-    .string()
-    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'must be the name of an environment variable' })
-    .optional()
-    .describe('For HS: the environment variable that holds the secret.'),
-  secret_file: name()
-    .optional()
-    .describe('For HS: the file that holds the secret; one line feed at its end is dropped.'),
+  ...secretSources,
   private_key_file: name().optional().describe('For RS, PS and ES: the private key in PEM, not encrypted.'),
 };
 

@@ -42,3 +42,33 @@ export function decisionOf(over: Partial<Decision> = {}): Decision {
     ...over,
   };
 }
+
+/** A chat that was allowed and answered whole. */
+export function auditEventOf(over: Partial<AuditEvent> = {}): AuditEvent {
+  return {
+    time: '2026-06-11T12:00:00.000Z',
+    request_id: 'r',
+    api: 'ollama',
+    operation: 'chat',
+    method: 'POST',
+    path: '/api/chat',
+    model: 'tiny',
+    target: 'http://127.0.0.1:11434',
+    stream: true,
+    policy_result: 'allow',
+    reasons: [],
+    engine: 'wasm',
+    revision: 'r7',
+    status: 200,
+    usage: 'known',
+    input_tokens: 10,
+    output_tokens: 21,
+    duration_ms: 3000,
+    outcome: 'complete',
+    tool_name: 'ollama-api',
+    mcp_server: 'ollama-proxy',
+    action: 'POST',
+    provider: 'ollama',
+    ...over,
+  };
+}

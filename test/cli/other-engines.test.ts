@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeDirectory } from '../policy/directory.ts';
-import { freePort } from '../support/opa-server.ts';
+import { findFreePort } from '../support/free-port.ts';
 import { opallama } from './command.ts';
 
 const guests = 'identity: { anonymous: { roles: [guest] } }\n';
@@ -49,7 +49,7 @@ test('check says that a Cedar policy is in order', async (t) => {
 
 test('check passes where the remote OPA is not there, because that is no fault of the configuration', async (t) => {
   const cwd = await makeDirectory(t, {
-    'opallama.yaml': `${guests}policy: { engine: opa, opa: { url: "http://127.0.0.1:${await freePort()}" } }\n`,
+    'opallama.yaml': `${guests}policy: { engine: opa, opa: { url: "http://127.0.0.1:${await findFreePort()}" } }\n`,
   });
   const { code, stdout, stderr } = await opallama(['check'], { cwd });
   assert.equal(code, 0, stderr);

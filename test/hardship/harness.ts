@@ -11,7 +11,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { findFreePort } from '../../bench/peers/sidecar-home.ts';
+import { findFreePort } from '../support/free-port.ts';
 
 const script = fileURLToPath(new URL('../../bin/opallama.js', import.meta.url));
 

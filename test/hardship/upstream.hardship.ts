@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { findFreePort } from '../../bench/peers/sidecar-home.ts';
+import { findFreePort } from '../support/free-port.ts';
 import { ask, beginStream, chatOf, figure, open, rawChat, startHard, startScripted } from './harness.ts';
 
 const tries = 20;

@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { OpaConfig } from '../../src/types.ts';
+import { findFreePort } from './free-port.ts';
 import { buildOpaCli } from './opa-cli.ts';
 
 export interface OpaServerOptions {
@@ -29,7 +29,7 @@ export interface OpaServer {
 
 /** @returns after it answers; the caller kills it */
 export async function startOpaServer(options: OpaServerOptions): Promise<OpaServer> {
-  const { bundle, socket, port = await freePort(), args = [] } = options;
+  const { bundle, socket, port = await findFreePort(), args = [] } = options;
   const command = await buildOpaCli();
   const child = spawn(
     command,
@@ -85,16 +85,6 @@ export function opaConfig(over: Partial<OpaConfig> = {}): OpaConfig {
     reads: undefined,
     ...over,
   };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 function isHealthy(place: { readonly host: string; readonly port: number } | { readonly socketPath: string }) {

@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 
 import { createMetrics, type MetricsOptions } from '../../src/telemetry/metrics.ts';
-import type { AuditEvent, Measures } from '../../src/types.ts';
+import type { Measures } from '../../src/types.ts';
+import { auditEventOf } from '../audit/recording.ts';
 
 function createTestMetrics(over: Partial<MetricsOptions> = {}) {
   const metrics = createMetrics({
@@ -29,42 +30,13 @@ function createTestMetrics(over: Partial<MetricsOptions> = {}) {
   };
 }
 
-function eventOf(over: Partial<AuditEvent> = {}): AuditEvent {
-  return {
-    time: '2026-06-11T12:00:00.000Z',
-    request_id: 'r',
-    api: 'ollama',
-    operation: 'chat',
-    method: 'POST',
-    path: '/api/chat',
-    model: 'tiny',
-    target: 'http://127.0.0.1:11434',
-    stream: true,
-    policy_result: 'allow',
-    reasons: [],
-    engine: 'wasm',
-    revision: 'r7',
-    status: 200,
-    usage: 'known',
-    input_tokens: 10,
-    output_tokens: 21,
-    duration_ms: 3000,
-    outcome: 'complete',
-    tool_name: 'ollama-api',
-    mcp_server: 'ollama-proxy',
-    action: 'POST',
-    provider: 'ollama',
-    ...over,
-  };
-}
-
 const measures: Measures = { durationS: 3, firstByteS: 1, decisionS: 20e-6, overheadS: 400e-6, reasonLabel: '' };
 
 const genAi = 'gen_ai_operation_name="chat",gen_ai_provider_name="ollama",gen_ai_request_model="tiny"';
 
 test('a request that went well is in every metric that speaks of it', async () => {
   const { metrics, series } = createTestMetrics();
-  metrics.observe(eventOf(), measures);
+  metrics.observe(auditEventOf(), measures);
   assert.deepEqual(await series('opallama_requests_total'), {
     '{api="ollama",operation="chat",status="200",outcome="complete"}': '1',
   });
@@ -140,7 +112,7 @@ const buckets: Readonly<Record<string, readonly number[]>> = {
 for (const [name, boundaries] of Object.entries(buckets)) {
   test(`${name} has the boundaries of the conventions`, async () => {
     const { metrics, series } = createTestMetrics();
-    metrics.observe(eventOf(), measures);
+    metrics.observe(auditEventOf(), measures);
     const found = Object.keys(await series(`${name}_bucket`)).map((labels) => /le="([^"]+)"/.exec(labels)?.[1]);
     assert.deepEqual([...new Set(found)], [...boundaries.map(String), '+Inf']);
   });
@@ -148,7 +120,8 @@ for (const [name, boundaries] of Object.entries(buckets)) {
 
 test('a model that the upstream does not list is other: a caller makes no series', async () => {
   const { metrics, series } = createTestMetrics();
-  for (let i = 0; i < 200; i += 1) metrics.observe(eventOf({ model: `made-up-${i}`, request_id: `r${i}` }), measures);
+  for (let i = 0; i < 200; i += 1)
+    metrics.observe(auditEventOf({ model: `made-up-${i}`, request_id: `r${i}` }), measures);
   assert.deepEqual(Object.keys(await series('gen_ai_server_request_duration_seconds_count')), [
     '{gen_ai_operation_name="chat",gen_ai_provider_name="ollama",gen_ai_request_model="other",error_type=""}',
   ]);
@@ -156,7 +129,7 @@ test('a model that the upstream does not list is other: a caller makes no series
 
 test('nothing that a caller chose stands in any label', async () => {
   const { metrics, text } = createTestMetrics();
-  const event = eventOf({
+  const event = auditEventOf({
     request_id: 'canary',
     principal: 'canary',
     tenant: 'canary',
@@ -173,7 +146,7 @@ test('nothing that a caller chose stands in any label', async () => {
 
 test('decisions are counted by the label of their reason, not by its code', async () => {
   const { metrics, series } = createTestMetrics();
-  const event = eventOf({ policy_result: 'deny', outcome: 'denied', status: 403, reasons: ['made_up'] });
+  const event = auditEventOf({ policy_result: 'deny', outcome: 'denied', status: 403, reasons: ['made_up'] });
   metrics.observe(event, { ...measures, reasonLabel: 'policy_denied' });
   assert.deepEqual(await series('opallama_decisions_total'), {
     '{result="deny",reason="policy_denied",revision="r7"}': '1',
@@ -188,7 +161,7 @@ test('a request that was refused before a decision has none', async () => {
     model: _m,
     revision: _r,
     ...event
-  } = eventOf({
+  } = auditEventOf({
     api: 'gateway',
     policy_result: 'none',
     status: 404,
@@ -217,7 +190,7 @@ test('a failure of the upstream is counted by its target and code, and slows no 
     input_tokens: _i,
     output_tokens: _o,
     ...event
-  } = eventOf({
+  } = auditEventOf({
     status: 504,
     error: 'upstream_timeout',
     outcome: 'error',
@@ -238,20 +211,20 @@ test('a failure of the upstream is counted by its target and code, and slows no 
 
 test('operations without a model have no GenAI metrics', async () => {
   const { metrics, series } = createTestMetrics();
-  metrics.observe(eventOf({ operation: 'models.list' }), measures);
-  metrics.observe(eventOf({ operation: 'version' }), measures);
+  metrics.observe(auditEventOf({ operation: 'models.list' }), measures);
+  metrics.observe(auditEventOf({ operation: 'version' }), measures);
   assert.deepEqual(await series('gen_ai_server_request_duration_seconds_count'), {});
-  metrics.observe(eventOf({ operation: 'generate' }), measures);
+  metrics.observe(auditEventOf({ operation: 'generate' }), measures);
   assert.match(Object.keys(await series('gen_ai_server_request_duration_seconds_count')).join(), /"text_completion"/);
 });
 
 test('an answer of one token, or one that came whole, says nothing of the time for each', async () => {
   const { metrics, series } = createTestMetrics();
-  metrics.observe(eventOf({ output_tokens: 1 }), measures);
-  metrics.observe(eventOf({ output_tokens: 0 }), measures);
+  metrics.observe(auditEventOf({ output_tokens: 1 }), measures);
+  metrics.observe(auditEventOf({ output_tokens: 0 }), measures);
   assert.deepEqual(await series('gen_ai_server_time_per_output_token_seconds_count'), {});
   const whole = createTestMetrics();
-  whole.metrics.observe(eventOf({ stream: false }), measures);
+  whole.metrics.observe(auditEventOf({ stream: false }), measures);
   assert.deepEqual(await whole.series('gen_ai_server_time_to_first_token_seconds_count'), {});
 });
 
@@ -291,7 +264,7 @@ test('requests in flight, failed audit writes and loads of a policy are counted'
 
 test('a policy that changes all the time makes no series for ever', async () => {
   const { metrics, series } = createTestMetrics();
-  for (let number = 0; number < 100; number += 1) metrics.observe(eventOf({ revision: `r${number}` }), measures);
+  for (let number = 0; number < 100; number += 1) metrics.observe(auditEventOf({ revision: `r${number}` }), measures);
   // They are taken out behind the events.
   await setImmediate();
   const kept = Object.keys(await series('opallama_decisions_total'));

@@ -6,34 +6,12 @@ import { bucketOf, createExemplars } from '../../src/telemetry/exemplars.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { wantsOpenMetrics } from '../../src/telemetry/open-metrics.ts';
 import type { AuditEvent, Measures } from '../../src/types.ts';
+import { auditEventOf } from '../audit/recording.ts';
 
 const open = 'application/openmetrics-text; version=1.0.0';
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 
-const event: AuditEvent = {
-  time: '2026-06-11T12:00:00.000Z',
-  request_id: 'r-1',
-  trace_id: traceId,
-  api: 'ollama',
-  operation: 'chat',
-  method: 'POST',
-  model: 'tiny',
-  target: 'http://127.0.0.1:11434',
-  stream: true,
-  policy_result: 'allow',
-  reasons: [],
-  revision: 'r7',
-  status: 200,
-  usage: 'known',
-  input_tokens: 10,
-  output_tokens: 21,
-  duration_ms: 3000,
-  outcome: 'complete',
-  tool_name: 'ollama-api',
-  mcp_server: 'ollama-proxy',
-  action: 'POST',
-  provider: 'ollama',
-};
+const event = auditEventOf({ request_id: 'r-1', trace_id: traceId });
 const measures: Measures = { durationS: 3, firstByteS: 1, decisionS: 20e-6, overheadS: 400e-6, reasonLabel: '' };
 
 const testMetrics = () =>

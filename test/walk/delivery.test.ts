@@ -4,12 +4,12 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { createServer as createSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readPaper, root } from '../docs/papers.ts';
 import { noModule } from '../policy/toolchain-fixture.ts';
+import { findFreePort } from '../support/free-port.ts';
 
 /** The commands of a block, and the lines that the paper shows below them. */
 interface Block {
@@ -134,15 +134,6 @@ async function makePlace(t: TestContext): Promise<Place> {
     translate: (text) =>
       text.replace(/(?<=127\.0\.0\.1:|http\.server )(\d{4})\b/g, (port) => String(ports.get(port) ?? port)),
   };
-}
-
-async function findFreePort(): Promise<number> {
-  const socket = createSocket().listen(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const port = portOf(socket);
-  socket.close();
-  await once(socket, 'close');
-  return port;
 }
 
 function portOf(server: { address(): unknown }): number {

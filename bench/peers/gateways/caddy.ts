@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { nameByContent } from '../../../test/support/ollama/cache.ts';
+import { nameByContent } from '../../../test/support/build-cache.ts';
 import { model } from '../../load/exchanges.ts';
 import { audience, benchSecret, issuer } from '../sidecar-home.ts';
 import { exec, type Gateway, installOnce, startPrograms } from './gateway.ts';

@@ -1,10 +1,10 @@
 /** Envoy verifies the token and asks an OPA beside it with the whole body as its input. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-
+import { findFreePort } from '../../../test/support/free-port.ts';
 import { buildOpaCli } from '../../../test/support/opa-cli.ts';
 import { model } from '../../load/exchanges.ts';
-import { audience, benchSecret, findFreePort, issuer } from '../sidecar-home.ts';
+import { audience, benchSecret, issuer } from '../sidecar-home.ts';
 import { exec, type Gateway, installOnce, startPrograms } from './gateway.ts';
 
 const version = '1.40.0';

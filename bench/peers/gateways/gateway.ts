@@ -1,14 +1,13 @@
 /** What the other gateways have in common: a program from a registry, started with a configuration, measured from outside. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
+import { createBuildCache } from '../../../test/support/build-cache.ts';
 import type { Peer } from '../process.ts';
 
 export interface Gateway {
@@ -31,27 +30,11 @@ export interface Gateway {
 
 export const exec = promisify(execFile);
 
-/** Outside the clone, so that it is built once. */
-export function cacheDirectory(): string {
-  const base =
-    process.env['OPALLAMA_CACHE'] || join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'opallama');
-  return join(base, 'bench-peers');
-}
+const cache = createBuildCache('bench-peers', 'bench');
 
-/** Made beside its place and moved there whole. @param make fills the directory that it is given */
-export async function installOnce(name: string, make: (directory: string) => Promise<void>): Promise<string> {
-  const final = join(cacheDirectory(), name);
-  if (existsSync(final)) return final;
-  process.stderr.write(`bench: installing ${name}\n`);
-  const unfinished = `${final}.${process.pid}.unfinished`;
-  await mkdir(unfinished, { recursive: true });
-  try {
-    await make(unfinished);
-    await rename(unfinished, final);
-  } finally {
-    await rm(unfinished, { recursive: true, force: true });
-  }
-  return final;
+/** Outside the clone, so that it is there the next time. @param make fills the directory that it is given */
+export function installOnce(name: string, make: (directory: string) => Promise<void>): Promise<string> {
+  return cache.buildOnce(name, name, make);
 }
 
 /** From Debian's packages, without starting the service that comes with it. */

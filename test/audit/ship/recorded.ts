@@ -1,40 +1,21 @@
 /** Records for the tests of shipping. */
 import { createAuditRecorded, type Recorded, toLineJson } from '../../../src/audit/sink.ts';
 import type { AdminEvent, AuditEvent } from '../../../src/types.ts';
+import { auditEventOf } from '../recording.ts';
 
 export const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 
 export function auditOf(over: Partial<AuditEvent> = {}): AuditEvent {
-  return {
+  return auditEventOf({
     time: '2026-06-11T12:00:00.123Z',
     request_id: 'r-1',
     trace_id: traceId,
     decision_id: 'd-1',
     principal: 'alice',
-    api: 'ollama',
-    operation: 'chat',
-    method: 'POST',
-    path: '/api/chat',
-    model: 'tiny',
-    target: 'http://127.0.0.1:11434',
-    stream: true,
-    policy_result: 'allow',
-    reasons: [],
-    engine: 'wasm',
-    revision: 'r7',
-    status: 200,
-    usage: 'known',
-    input_tokens: 10,
-    output_tokens: 21,
     finish_reason: 'stop',
     duration_ms: 3000.5,
-    outcome: 'complete',
-    tool_name: 'ollama-api',
-    mcp_server: 'ollama-proxy',
-    action: 'POST',
-    provider: 'ollama',
     ...over,
-  };
+  });
 }
 
 export const recordedOf = (over: Partial<AuditEvent> = {}): Recorded => createAuditRecorded(auditOf(over));

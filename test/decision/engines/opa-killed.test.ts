@@ -11,9 +11,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAnsweringUpstream } from '../../support/answering-upstream.ts';
+import { findFreePort } from '../../support/free-port.ts';
 import { startTestSidecar } from '../../support/in-process.ts';
 import { buildLimitMs, buildOpaCli, noGo } from '../../support/opa-cli.ts';
-import { freePort, type OpaServer, opaConfig, startOpaServer } from '../../support/opa-server.ts';
+import { type OpaServer, opaConfig, startOpaServer } from '../../support/opa-server.ts';
 
 before(() => (noGo === false ? buildOpaCli() : undefined), { timeout: buildLimitMs });
 
@@ -38,7 +39,7 @@ test('an OPA that is killed and comes back', { skip: noGo, timeout: 60_000 }, as
     join(bundle, 'policy.rego'),
     'package suite\n\ndefault allow := false\n\nallow if input.model == "tiny"\n',
   );
-  const port = await freePort();
+  const port = await findFreePort();
   const start = () => startOpaServer({ bundle, port, args: ['--set', 'decision_logs.console=true'] });
   const servers: OpaServer[] = [await start()];
   t.after(() => Promise.all(servers.map((server) => server.kill())));

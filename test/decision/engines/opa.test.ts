@@ -12,8 +12,9 @@ import { createOpaEngine } from '../../../src/decision/engines/opa.ts';
 import { EvaluationError, PolicyError } from '../../../src/errors.ts';
 import type { LoadedPolicy, OpaConfig, PolicySet } from '../../../src/types.ts';
 import { issue, issueAuthority } from '../../support/certificates.ts';
+import { findFreePort } from '../../support/free-port.ts';
 import { buildLimitMs, buildOpaCli, noGo } from '../../support/opa-cli.ts';
-import { freePort, opaConfig, startOpaServer } from '../../support/opa-server.ts';
+import { opaConfig, startOpaServer } from '../../support/opa-server.ts';
 import { upstreamTlsOf } from '../../support/tls.ts';
 import { policyInput } from '../input.ts';
 
@@ -229,7 +230,7 @@ test('a policy that fails is no failure of OPA', async (t) => {
 });
 
 test('an OPA that is not there at the start denies until it is', { skip: noGo }, async (t) => {
-  const port = await freePort();
+  const port = await findFreePort();
   const loaded = await load(t, {
     url: new URL(`http://127.0.0.1:${port}`),
     circuitBreaker: { failures: 5, reset: 50 },
@@ -269,7 +270,7 @@ test('a real OPA over TLS knows the sidecar by its certificate, and is known by 
     'ca.pem': ca.cert,
   });
   const socket = join(files, 'health.sock');
-  const port = await freePort();
+  const port = await findFreePort();
   const server = await startOpaServer({
     bundle,
     socket,

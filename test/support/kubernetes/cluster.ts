@@ -7,13 +7,13 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request as requestHttps } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { issue, issueAuthority } from '../certificates.ts';
+import { findFreePort } from '../free-port.ts';
 import { prepareKubernetes } from './binaries.ts';
 
 export interface Cluster {
@@ -88,7 +88,7 @@ export async function startCluster(): Promise<Cluster> {
   // A test that fails must leave nothing behind.
   process.once('exit', killAll);
 
-  const [clients, peers, secure] = [await freePort(), await freePort(), await freePort()];
+  const [clients, peers, secure] = [await findFreePort(), await findFreePort(), await findFreePort()];
   const etcdUrl = `http://127.0.0.1:${clients}`;
   const peerUrl = `http://127.0.0.1:${peers}`;
   start(commands.etcd, 'etcd', [
@@ -231,16 +231,6 @@ function textAt(object: Record<string, unknown>, outer: string, inner: string): 
   const value = isObject(part) ? part[inner] : undefined;
   if (typeof value !== 'string') throw new Error(`${outer}.${inner} is missing in ${JSON.stringify(object)}`);
   return value;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
-  return address.port;
 }
 
 function kubeconfig(url: URL, ca: string, token: string): string {
