@@ -34,7 +34,7 @@ export interface AdministrationParts {
   /** Id of the upstream. */
   readonly upstream: string;
   /** Decisions until now, by revision. */
-  readonly tallied: () => ReadonlyMap<string, TalliedRevision>;
+  readonly tallied: () => Promise<ReadonlyMap<string, TalliedRevision>>;
   readonly explain: Administration['explain'];
   readonly identity: Administration['identity'];
   readonly logLevel: LogLevel;
@@ -67,7 +67,10 @@ export function createAdministration(parts: AdministrationParts): Administration
     }),
     identity: parts.identity,
     policies: listPolicies,
-    coverage: () => policy.lineages().map((lineage, index) => describeCoverage(lineage, index, parts.tallied())),
+    async coverage() {
+      const tallied = await parts.tallied();
+      return policy.lineages().map((lineage, index) => describeCoverage(lineage, index, tallied));
+    },
     explain: parts.explain,
     drain: parts.drain,
     revisions: (name) => {

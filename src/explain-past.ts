@@ -10,7 +10,7 @@ import type { Toolchain } from './policy/toolchain/protocol.ts';
 import type { AuditEvent, InputNeeds } from './types.ts';
 
 export interface ExplainParts {
-  readonly find: (decisionId: string) => AuditEvent | undefined;
+  readonly find: (decisionId: string) => Promise<AuditEvent | undefined>;
   readonly lineages: () => readonly Lineage[];
   readonly toolchain: Toolchain;
 }
@@ -26,7 +26,7 @@ export function createExplain(parts: ExplainParts): (decisionId: string) => Prom
   let running = 0;
 
   return async function explain(decisionId) {
-    const event = parts.find(decisionId);
+    const event = await parts.find(decisionId);
     if (event === undefined) throw new RequestError('unknown_decision');
     if (running >= mostAtOnce)
       throw new RequestError('overloaded', 'Other decisions are being explained. Try again shortly.', {

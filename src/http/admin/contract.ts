@@ -200,7 +200,7 @@ export interface Administration {
   policies(): readonly PolicyDocument[];
   /** Those that are kept, the one to go back to behind the one that decides. */
   revisions(policy: string): readonly RevisionDocument[];
-  coverage(): readonly CoverageDocument[];
+  coverage(): Promise<readonly CoverageDocument[]>;
   explain(decisionId: string): Promise<ExplanationDocument>;
   reload(policy: string): Promise<ReloadDocument>;
   /** @param revision to go to; the one before by default */

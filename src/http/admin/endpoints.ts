@@ -57,7 +57,7 @@ export const endpoints: readonly Endpoint[] = [
     members: ['since', 'until', 'principal', 'model', 'provider', 'result', 'outcome', 'limit'],
     run: (administration, { body }) => administration.audit(body),
   },
-  read('/v1/coverage', (administration) => ({ policies: administration.coverage() })),
+  read('/v1/coverage', async (administration) => ({ policies: await administration.coverage() })),
   {
     method: 'POST',
     path: '/v1/explain',

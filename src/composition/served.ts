@@ -1,0 +1,30 @@
+/** What those who oversee a sidecar know of what serves its requests, be it this process or several others. Types only. */
+import type { IdentityDescription } from '../identity/describe-identity.ts';
+import type { Address } from '../types.ts';
+import type { UpstreamAgent } from '../upstream/agent.ts';
+
+export interface Served {
+  /** What was bound. */
+  readonly data: Address;
+  /** Id of the upstream. */
+  readonly upstream: string;
+  /** For questions of other parts to the upstream. */
+  readonly agent: UpstreamAgent;
+  /** This sidecar's own name in `Via`. */
+  readonly pseudonym: string;
+  /** Requests that have not ended. */
+  inFlight(): number;
+  /** Why no request can be answered, in words; empty where one can. */
+  notReady(): readonly string[];
+  /** Tells of the requests that have ended and were not told of yet. */
+  tellNow(): void | Promise<void>;
+  /** When the own certificate of each secured connection expires, Unix time in ms. */
+  expiries(): Iterable<readonly [connection: string, expiresMs: number]>;
+  describeIdentity(): IdentityDescription;
+  /** Looks now whether keys, lists or certificates have changed. Never rejects. */
+  look(): Promise<void>;
+  /** Takes no more requests, waits for those in flight up to `graceMs`, then cuts them. */
+  end(graceMs: number): Promise<void>;
+  /** Behind that: what was still needed to tell of them. */
+  close(): void;
+}
