@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { undisturbed } from '../support/at-best.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
 
 const big = Buffer.alloc(3 << 20, 'opallama ');
@@ -161,24 +162,26 @@ test('a caller that stops sending is told so, and Ollama gets no end', async (t)
   const { sidecar, received } = await startBoth(t, { sidecar: { timeouts: { idle: 200 } } });
   const sent = await upload(sidecar, digestOf(big), [big.subarray(0, 100_000)], { length: big.length, end: false });
   assert.deepEqual(sent, { status: 408, reason: 'request_timeout' });
-  assert.equal(received[0]?.whole, false);
+  assert.ok(received.every(({ whole }) => !whole));
 });
 
 test('an upload may take longer than an answer may be waited for', async (t) => {
   const { sidecar } = await startBoth(t, { sidecar: { timeouts: { firstByte: 400 } } });
-  const request = http.request(`${sidecar.url}/api/blobs/${digestOf(big)}`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${sidecar.token({ roles: ['admin'] })}`, 'content-length': big.length },
+  await undisturbed(100, async () => {
+    const request = http.request(`${sidecar.url}/api/blobs/${digestOf(big)}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${sidecar.token({ roles: ['admin'] })}`, 'content-length': big.length },
+    });
+    const answered = new Promise<number | undefined>((resolve, reject) => {
+      request.on('response', (response) => resolve(response.resume().statusCode)).on('error', reject);
+    });
+    for (let at = 0; at < 6; at++) {
+      request.write(big.subarray((at * big.length) / 6, ((at + 1) * big.length) / 6));
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    request.end();
+    assert.equal(await answered, 201);
   });
-  const answered = new Promise<number | undefined>((resolve, reject) => {
-    request.on('response', (response) => resolve(response.resume().statusCode)).on('error', reject);
-  });
-  for (let at = 0; at < 6; at++) {
-    request.write(big.subarray((at * big.length) / 6, ((at + 1) * big.length) / 6));
-    await new Promise((resolve) => setTimeout(resolve, 150));
-  }
-  request.end();
-  assert.equal(await answered, 201);
 });
 
 test('Ollama may answer before it has all of it', async (t) => {

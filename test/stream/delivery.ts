@@ -84,7 +84,7 @@ export interface Client {
   readonly socket: net.Socket;
   /** All that came so far. */
   text(): string;
-  /** Waits until it holds this, at most 5 s. */
+  /** Waits until it holds this, at most 30 s. */
   until(text: string): Promise<void>;
   readonly closed: Promise<unknown>;
 }
@@ -103,7 +103,7 @@ export function ask(t: Cleaner, port: number, method = 'GET'): Client {
     text: () => text,
     until: (wanted) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => stop(`${JSON.stringify(wanted)} did not come`), 5000);
+        const timer = setTimeout(() => stop(`${JSON.stringify(wanted)} did not come`), 30_000);
         const look = () => text.includes(wanted) && stop();
         const leave = () => stop(`closed before ${JSON.stringify(wanted)} came`);
         const stop = (fault?: string) => {
@@ -119,9 +119,22 @@ export function ask(t: Cleaner, port: number, method = 'GET'): Client {
   };
 }
 
-/** Waits at most 5 s. */
+/** Waits until a number stands still for half a second, at most 30 s. @returns it */
+export async function untilStill(read: () => number): Promise<number> {
+  let [last, same] = [read(), 0];
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const now = read();
+    same = now === last ? same + 1 : 0;
+    if (same === 10) return now;
+    last = now;
+  }
+  throw new Error(`it does not stand still: ${last}`);
+}
+
+/** Waits at most 30 s. */
 export async function firstOf<T>(list: readonly T[]): Promise<T> {
-  for (let tries = 0; tries < 1000; tries += 1) {
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
     const [first] = list;
     if (first !== undefined) return first;
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -37,7 +37,7 @@ export interface ControlPlane {
   serve(path: string, bundle: Uint8Array): void;
   /** In the place of the answer to a request. @returns whether it has answered */
   intercept: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
-  /** Waits at most 20 s. */
+  /** Waits at most 30 s. */
   until(holds: () => boolean): Promise<void>;
   close(): void;
 }
@@ -95,8 +95,8 @@ export async function startControlPlane(tls?: TlsOptions): Promise<ControlPlane>
       intercept = next;
     },
     async until(holds) {
-      for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(20)) if (holds()) return;
-      throw new Error('not within 20 s');
+      for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(20)) if (holds()) return;
+      throw new Error('not within 30 s');
     },
     close() {
       server.close();

@@ -44,7 +44,7 @@ export interface TestSidecar {
   readonly events: readonly AuditEvent[];
   readonly shadowEvents: readonly ShadowEvent[];
   token(claims?: Partial<TokenClaims>): string;
-  /** Waits until there are so many events, at most 5 s. */
+  /** Waits until there are so many events, at most 30 s. */
   waitForEvents(count: number): Promise<readonly AuditEvent[]>;
   metrics(): Promise<string>;
   /** Of the test's own policy, the first one of several; empty where there is none. */
@@ -176,7 +176,7 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     shadowEvents,
     token: (claims) => mintToken(key, { subject: 'alice', roles: ['developer'], expiresInS: 60, ...claims }),
     async waitForEvents(count) {
-      const deadline = Date.now() + 5000;
+      const deadline = Date.now() + 30_000;
       while (events.length < count && Date.now() < deadline) await sleep(5);
       return events;
     },

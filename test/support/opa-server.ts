@@ -63,7 +63,7 @@ export async function startOpaServer(options: OpaServerOptions): Promise<OpaServ
     },
   };
   const place = socket === undefined ? { host: '127.0.0.1', port } : { socketPath: socket };
-  for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(20)) {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(20)) {
     if (child.exitCode !== null) break;
     if (await isHealthy(place)) return server;
   }

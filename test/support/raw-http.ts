@@ -128,7 +128,7 @@ export interface RawExchange {
  * for Ollama that is a client that left.
  *
  * @param options.methods of the requests that the bytes hold; one GET unless told
- * @param options.timeoutMs rejects after that; 10 s unless told
+ * @param options.timeoutMs rejects after that; 30 s unless told
  */
 export function sendRaw(
   port: number,
@@ -136,7 +136,7 @@ export function sendRaw(
   options: { readonly methods?: readonly string[]; readonly timeoutMs?: number } = {},
 ): Promise<RawExchange> {
   const methods = options.methods ?? ['GET'];
-  const timeoutMs = options.timeoutMs ?? 10_000;
+  const timeoutMs = options.timeoutMs ?? 30_000;
   return new Promise((resolve, reject) => {
     const socket = net.connect({ port, host: '127.0.0.1' });
     const chunks: Buffer[] = [];

@@ -9,7 +9,7 @@ export interface Running {
   stderr(): string;
   /** Waits until standard error says so, at most 30 s. @returns the match */
   waitFor(pattern: RegExp): Promise<RegExpExecArray>;
-  /** Waits for a line of standard output, at most 10 s. */
+  /** Waits for a line of standard output, at most 30 s. */
   waitForLine(pattern: RegExp): Promise<string>;
   /** SIGTERM, then the exit code. */
   stop(): Promise<number | null>;
@@ -51,7 +51,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     stdout: () => stdout,
     stderr: () => stderr,
     waitFor: (pattern) => poll(() => pattern.exec(stderr), 30_000),
-    waitForLine: (pattern) => poll(() => stdout.split('\n').find((line) => pattern.test(line)), 10_000),
+    waitForLine: (pattern) => poll(() => stdout.split('\n').find((line) => pattern.test(line)), 30_000),
     async stop() {
       if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGTERM');
       await exited;
