@@ -1,8 +1,12 @@
 /** What a browser asks and is told, by bytes: preflights, answers, errors, and origins that may not call. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, before, it as define, describe } from 'node:test';
+import { patient } from '../support/at-best.ts';
 import { headerOf, type RawMessage, statusOf } from '../support/raw-http.ts';
 import { type Hostile, startHostile } from './hostile.ts';
+
+// Times are short here: what a held up process spoils is carried out anew.
+const it = patient(define);
 
 const ui = 'https://ui.example';
 const exposed = 'x-request-id, x-opallama-decision-id, x-opallama-reason, retry-after';

@@ -1,8 +1,11 @@
 /** Answers whose end is the end of the connection, on the routes that have a last frame of their own, and on one without. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-
+import { after, before, it as define, describe } from 'node:test';
+import { patient } from '../support/at-best.ts';
 import { type Hostile, type Script, startHostile } from './hostile.ts';
+
+// Times are short here: what a held up process spoils is carried out anew.
+const it = patient(define);
 
 const sse = 'text/event-stream';
 const json = 'application/json';

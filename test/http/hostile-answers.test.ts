@@ -1,9 +1,13 @@
 /** What an upstream may answer, and what a policy may add to it: each passed on as it is, or refused as a whole. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, before, it as define, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { patient } from '../support/at-best.ts';
 import { headerOf, statusOf } from '../support/raw-http.ts';
 import { type Hostile, type HostileExchange, judge, plainAnswer, type Script, startHostile } from './hostile.ts';
+
+// Times are short here: what a held up process spoils is carried out anew.
+const it = patient(define);
 
 const body = '{"done":true}';
 const length = `Content-Length: ${body.length}\r\n`;

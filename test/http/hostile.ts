@@ -60,7 +60,7 @@ export const plainAnswer = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\
 
 export const allowAll = { 'authz.rego': 'package ollama.authz\n\nallow := true\n' };
 
-const longestMs = 8000;
+const longestMs = 30_000;
 
 export async function startHostile(
   options: Omit<TestSidecarOptions, 'upstream'> & { readonly script?: Script } = {},
