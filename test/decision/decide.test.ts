@@ -123,7 +123,7 @@ test('the time of the evaluation is measured, also where it fails', async () => 
   const failing = async () => sleep(20).then(() => Promise.reject(new Error('late')));
   for (const evaluate of [slow, failing]) {
     const { durationNs } = await decider(policyThat(evaluate)).decide(policyInput());
-    assert.ok(durationNs > 18e6 && durationNs < 2e9, `${durationNs} ns`);
+    assert.ok(durationNs > 10e6 && durationNs < 20e9, `${durationNs} ns`);
   }
 });
 

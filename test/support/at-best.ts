@@ -1,5 +1,5 @@
 /** For tests with limits of time, which a busy or slow machine breaks though what is tested keeps them. */
-import type { TestContext } from 'node:test';
+import type { TestContext, TestOptions } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
@@ -46,10 +46,15 @@ export async function undisturbed<T>(heldUpMs: number, scenario: () => Promise<T
   }
 }
 
+type Run = (t: TestContext) => void | Promise<void>;
+
 /** @returns `test` or `it`, each body of which `undisturbed` carries out */
 export function patient(
-  define: (name: string, run: (t: TestContext) => Promise<void>) => unknown,
+  define: (name: string, options: TestOptions, run: (t: TestContext) => Promise<void>) => unknown,
   heldUpMs = 25,
-): (name: string, run: (t: TestContext) => void | Promise<void>) => void {
-  return (name, run) => void define(name, (t) => undisturbed(heldUpMs, async () => run(t)));
+): (name: string, ...rest: [run: Run] | [options: TestOptions, run: Run]) => void {
+  return (name, ...rest) => {
+    const [options, run] = rest.length === 1 ? [{}, rest[0]] : rest;
+    define(name, options, (t) => undisturbed(heldUpMs, async () => run(t)));
+  };
 }

