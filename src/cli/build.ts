@@ -3,9 +3,11 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 
 import { type Command, Option } from 'commander';
 
+import { errorCode } from '../config/keys.ts';
 import { createEngine } from '../decision/engines/table.ts';
 import { CallError, PolicyError } from '../errors.ts';
 import { writeReport } from '../policy/bundle-report.ts';
+import { logEntrypoints } from '../policy/log-rules.ts';
 import { hashFiles, runTests } from '../policy/prepare.ts';
 import { type Signing, signBundle, signingAlgorithms } from '../policy/sign-bundle.ts';
 import type { Inspection, Toolchain } from '../policy/toolchain/protocol.ts';
@@ -39,7 +41,7 @@ interface BuildOptions extends PolicyOptions {
 const examples = `
 Examples:
   opallama build policies/                                  test, compile, write bundle.tar.gz
-  opallama build policies/ -o dist/authz.tar.gz --revision "$(git rev-parse HEAD)"
+  opallama build policies/ -o authz.tar.gz --revision "$(git rev-parse HEAD)"
   opallama build policies/ --signing-key private.pem        sign it as opa does (RS256)
   opallama build policies/ --target rego                    no WebAssembly: for a remote OPA
 
@@ -82,17 +84,29 @@ export function registerBuild(program: Command, deps: CliDeps): void {
         .finally(() => toolchain.close());
       if (signing !== undefined) built.files.set('.signatures.json', sign(built.files, signing));
       const bytes = await packBundle(built.files);
-      // A sidecar may be about to read the old one.
-      await writeFile(`${options.output}.new`, bytes);
-      await rename(`${options.output}.new`, options.output);
+      await replaceFile(options.output, bytes);
       deps.write(describe(built, bytes.length, options, signing));
     });
+}
+
+/** Whole or not at all: a sidecar may be about to read the old one. */
+async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await writeFile(`${path}.new`, bytes);
+    await rename(`${path}.new`, path);
+  } catch (error) {
+    throw new CallError(
+      `--output: ${path} can not be written${errorCode(error)}. Its directory must be there already.`,
+    );
+  }
 }
 
 interface Built {
   readonly files: Map<string, Uint8Array>;
   readonly revision: string;
   readonly entrypoints: readonly string[];
+  /** Rules about decision logs, entrypoints of the module too. */
+  readonly ofLogs: readonly string[];
   readonly inspection: Inspection;
   readonly testsPassed: number | undefined;
 }
@@ -107,7 +121,8 @@ async function build(
   const { data } = source;
   const modules = Object.fromEntries(Object.entries(source.modules).filter(([file]) => !file.endsWith('_test.rego')));
   const testsPassed = options.test ? await runTests(source, toolchain) : undefined;
-  const chosen = chooseEntrypoints(await toolchain.inspect({ modules, data }), section.entrypoint, entrypointNamed);
+  const whole = await toolchain.inspect({ modules, data });
+  const chosen = chooseEntrypoints(whole, section.entrypoint, entrypointNamed);
   // Without any the compiler is asked for the default, and says which there are.
   const entrypoints = chosen.length === 0 ? [section.entrypoint] : chosen;
   const revision = options.revision ?? source.revision ?? hashFiles(source.files);
@@ -118,9 +133,18 @@ async function build(
   if (options.target === 'rego') {
     const inspection = await toolchain.inspect({ modules, data, entrypoints });
     files.set('.manifest', toManifest({ revision, roots: [''], rego_version: 1 }));
-    return { files, revision, entrypoints, inspection, testsPassed };
+    return { files, revision, entrypoints, ofLogs: [], inspection, testsPassed };
   }
-  const { wasm, inspection } = await toolchain.compile({ modules, data, entrypoints });
+  // The rules about decision logs are asked of the same module. What they read is of events, and no part of the report.
+  const ofLogs = Object.values(logEntrypoints).filter(
+    (each) => whole.rules.includes(each) && !entrypoints.includes(each),
+  );
+  const { wasm, inspection: compiledOne } = await toolchain.compile({
+    modules,
+    data,
+    entrypoints: [...entrypoints, ...ofLogs],
+  });
+  const inspection = ofLogs.length === 0 ? compiledOne : await toolchain.inspect({ modules, data, entrypoints });
   // What the module itself names: OPA compiles rules that depend on an entrypoint into one too.
   const compiled = await loadCompiled(wasm, data, entrypoints, section);
   files.set('policy.wasm', wasm);
@@ -134,7 +158,7 @@ async function build(
       metadata: { opallama: writeReport(wasm, inspection, `opa ${inspection.opaVersion ?? 'of unknown version'}`) },
     }),
   );
-  return { files, revision, entrypoints, inspection, testsPassed };
+  return { files, revision, entrypoints, ofLogs, inspection, testsPassed };
 }
 
 /** @returns the entrypoints of the module @throws PolicyError where the sidecar could not run it */
@@ -209,7 +233,7 @@ function sign(files: ReadonlyMap<string, Uint8Array>, signing: Signing): Uint8Ar
 }
 
 function describe(built: Built, bytes: number, options: BuildOptions, signing: Signing | undefined): string {
-  const { inspection, entrypoints, revision, testsPassed } = built;
+  const { inspection, entrypoints, ofLogs, revision, testsPassed } = built;
   const { reads, shapes, codes, nondeterministicBuiltins } = inspection;
   if (options.format === 'json') {
     return toJson({
@@ -228,6 +252,7 @@ function describe(built: Built, bytes: number, options: BuildOptions, signing: S
   return [
     `${paint('bold', options.output)}: ${(bytes / 1024).toFixed(0)} KiB, revision ${revision}\n`,
     ...entrypoints.map((name) => `  entrypoint  ${name} (${shapes[name] ?? 'unknown'})\n`),
+    ...ofLogs.map((name) => `  of logs     ${name}\n`),
     `  tests       ${testsPassed === undefined ? paint('yellow', 'not run') : `${testsPassed} passed`}\n`,
     `  reads       ${reads.all ? 'everything' : reads.members.map((member) => `input.${member}`).join(', ') || 'nothing of the input'}\n`,
     `  signature   ${signing === undefined ? 'none' : signing.algorithm}\n`,

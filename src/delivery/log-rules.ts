@@ -51,7 +51,7 @@ export async function loadLogRules(
   for (const [rule, file] of ofBundle?.written ?? []) {
     if (names.includes(rule)) continue;
     throw new PolicyError(
-      `Decisions are logged, and ${file} has a rule for that which was not compiled. Build the bundle with -e ${logEntrypoints[rule]} too.`,
+      `Decisions are logged, and ${file} has a rule for that which was not compiled. Build the bundle by opallama build, or by opa build with -e ${logEntrypoints[rule]} too.`,
     );
   }
   if (names.length === 0 && Object.keys(constants).length === 0) return undefined;

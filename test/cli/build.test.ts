@@ -280,3 +280,10 @@ test('OPA evaluates a bundle with --target rego as the sidecar does', { skip }, 
     assert.equal(stdout.trim(), String(model === 'tiny'));
   }
 });
+
+test('a bundle that can not be written is a wrong call, and the message names the place', { skip }, async (t) => {
+  const directory = await makeDirectory(t, files);
+  const { code, stderr } = await opallama(['build', directory, '--output', join(directory, 'none/out.tar.gz')]);
+  assert.equal(code, 2);
+  assert.match(stderr, /none\/out\.tar\.gz can not be written \(ENOENT\)\. Its directory must be there already\.\n$/);
+});

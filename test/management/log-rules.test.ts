@@ -10,6 +10,7 @@ import { createEngine } from '../../src/decision/engines/table.ts';
 import { packPolicy } from '../../src/decision/isolation/pack.ts';
 import { loadLogRules } from '../../src/delivery/log-rules.ts';
 import { compiledLogRules } from '../../src/policy/log-rules.ts';
+import { opallama } from '../cli/command.ts';
 import type { TestSidecar } from '../support/in-process.ts';
 import { policyConfig } from '../support/policy-config.ts';
 import { decide, logsTo, policy, startManaged } from './managed.ts';
@@ -56,6 +57,25 @@ test('a mask that is data counts too', async (t) => {
   await decide(sidecar);
   await plane.until(() => plane.events().length === 1);
   assert.equal(Object(plane.events()[0]?.['input'])['principal'], undefined);
+});
+
+test('a bundle of opallama build masks, and what its masks read makes nobody build content', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'opallama-masks-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const source = makeDirectory(join(directory, 'policy'));
+  const mask = 'package system.log\n\nmask contains "/input/principal/id" if walk(input, [_, "bob"])\n';
+  for (const [name, text] of Object.entries({ ...policy, 'log.rego': mask })) writeFileSync(join(source, name), text);
+  const bundle = join(directory, 'bundle.tar.gz');
+  const { code, stdout, stderr } = await opallama(['build', source, '--output', bundle]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /system\/log\/mask/);
+  assert.doesNotMatch(stdout, /reads +everything|messages/);
+  const { plane, sidecar } = await startManaged(t, (service) => ({ decisionLogs: logsTo(service) }), {
+    policyConfig: { path: bundle },
+  });
+  await decide(sidecar);
+  await plane.until(() => plane.events().length === 1);
+  assert.equal(Object(plane.events()[0]?.['input'])['principal'].id, undefined);
 });
 
 test('a policy that is kept for a restart keeps what it masks', async (t) => {
@@ -183,7 +203,7 @@ test('a compiled bundle whose masks were not compiled is refused', async () => {
   });
   await assert.rejects(
     loadLogRules(rules, packed, ['ollama/authz'], options),
-    /log\.rego has a rule for that which was not compiled\. Build the bundle with -e system\/log\/mask too/,
+    /log\.rego has a rule for that which was not compiled\. Build the bundle by opallama build, or by opa build with -e system\/log\/mask too/,
   );
 });
 

@@ -55,6 +55,7 @@ export async function makePlace(t: TestContext, options: PlaceOptions = {}): Pro
       PATH: `${bin}${delimiter}${process.env['PATH'] ?? ''}`,
       HOME: session,
       SESSION: session,
+      ROOT: root,
       NO_COLOR: '1',
       GIT_AUTHOR_NAME: 'reader',
       GIT_AUTHOR_EMAIL: 'reader@example.com',
@@ -84,7 +85,10 @@ function copyCheckout(directory: string): void {
   mkdirSync(directory);
   for (const name of ['package.json', 'bin', 'src', 'policies', 'examples', 'templates', 'docs', 'scripts', 'test'])
     cpSync(join(root, name), join(directory, name), { recursive: true });
-  mkdirSync(join(directory, 'opa'));
+  cpSync(join(root, 'opa'), join(directory, 'opa'), {
+    recursive: true,
+    filter: (from) => from !== join(root, 'opa/build'),
+  });
   symlinkSync(join(root, 'opa/build'), join(directory, 'opa/build'));
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
 }

@@ -52,8 +52,24 @@ export const listed: readonly Listed[] = [
   ),
 ];
 
-/** Scripts of the package that papers name and `.ci/run` does not run. */
-export const byHand: Readonly<Record<string, string>> = {};
+/** Scripts of the package that papers name and that are no stage of `.ci/run`: why, or which test has them. */
+export const byHand: Readonly<Record<string, string>> = {
+  start: 'test/cli/quickstart.test.ts',
+  opallama: 'test/papers/readme.test.ts',
+  'build:opa': 'test/papers/checkout.test.ts',
+  sbom: 'test/package/sbom.test.ts',
+  fix: 'it changes the files that are tested: npm run lint says what it would change',
+  monitoring: 'it changes the files that are tested: test/docs/monitoring.test.ts calls what it calls',
+  'test:hardship': 'some 4 minutes on a machine that does nothing else',
+  'test:soak': 'an hour',
+  'test:reload': 'test/delivery/hot-reload.test.ts with more rounds',
+  'test:kill': 'test/delivery/kill.test.ts with more rounds',
+  'test:audit-kill': 'test/audit/kill.test.ts with more rounds',
+  'test:series': 'test/telemetry/series.test.ts with more requests',
+  'bench:reload': 'it measures, on a machine that does nothing else',
+  'bench:audit': 'it measures, on a machine that does nothing else',
+  'bench:peers': 'it installs seven other gateways: test/bench/bench.test.ts reads its answers',
+};
 
 export function isListed(paper: string, line: string): boolean {
   return listed.some((each) => each.paper === paper && line.startsWith(each.line));

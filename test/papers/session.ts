@@ -13,7 +13,7 @@ export type Way = string;
 
 /** It runs on, in the background, and is there when it has said so: an extended regular expression. */
 export const stays = (pattern: string): Way => `stays ${quote(pattern)}`;
-/** It would run on: when it has said so, it gets a Ctrl+C, and ends with 0. */
+/** It would run on: when it has said so, it gets a Ctrl+C. */
 export const interrupted = (pattern: string): Way => `interrupted ${quote(pattern)}`;
 /** It ends with this code, which is what it has to say. */
 export const exits = (code: number): Way => `exits ${code}`;
@@ -65,15 +65,22 @@ stays() {
 stop() { # what stays, by a Ctrl+C to its whole group; npm ends with a code of its own
   kill -INT -- "-$background"; wait $background || true
 }
-interrupted() { stays "$@"; kill -INT -- "-$background"; wait $background; }
+interrupted() { # a Ctrl+C ends it in good order, or as it ends any program
+  local before="$background $out $err" code=0
+  stays "$@"; kill -INT -- "-$background"; wait $background || code=$?
+  read -r background out err <<< "$before"; test $code = 0 || test $code = 130
+}
 exits() { local expected=$1 code=0; shift; "$@" || code=$?; test "$code" = "$expected"; }
 `;
 
 const marker = '--- end of a block ---';
 const mark = `echo '${marker}'; echo '${marker}' >&2`;
 
-/** @throws where a command ends with another code than 0, or does not print what the paper shows */
-export async function follow(t: TestContext, place: Place, steps: readonly Step[]): Promise<void> {
+/**
+ * @returns of each step what it printed to standard output
+ * @throws where a command ends with another code than 0, or does not print what the paper shows
+ */
+export async function follow(t: TestContext, place: Place, steps: readonly Step[]): Promise<readonly string[]> {
   assert.ok(steps.length > 0);
   const parts = steps.map((step) => [step.before ?? '', mark, place.translate(scriptOf(step)), mark].join('\n'));
   const script = join(place.session, 'script');
@@ -110,6 +117,7 @@ export async function follow(t: TestContext, place: Place, steps: readonly Step[
       block.first,
     );
   }
+  return steps.map((_, index) => halves[0]?.[2 * index + 1] ?? '');
 }
 
 function scriptOf({ block, ways = {} }: Step): string {
@@ -117,6 +125,7 @@ function scriptOf({ block, ways = {} }: Step): string {
   for (const line of Object.keys(ways)) assert.ok(lines.includes(line), `${block.paper} has no line ${line}`);
   // Lines are taken as they stand, unless one of them is treated in a way of its own.
   if (Object.keys(ways).length === 0) return block.text;
+  assert.ok(!block.text.includes('<<'), `${block.first}: a file that is written would be lost`);
   return lines.map((line) => [ways[line], line].filter((word) => word !== undefined).join(' ')).join('\n');
 }
 
