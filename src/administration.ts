@@ -18,6 +18,7 @@ import type {
   RefusedDocument,
   ReloadDocument,
   StatusDocument,
+  WorkerDocument,
 } from './http/admin/contract.ts';
 import type { Support } from './support.ts';
 import { type LevelState, type LogLevel, settableLevels } from './telemetry/log-level.ts';
@@ -41,6 +42,8 @@ export interface AdministrationParts {
   readonly support: Support;
   /** Undefined where no audit file is written. */
   readonly audit: AskAudit | undefined;
+  /** Where other processes serve. */
+  readonly workers: (() => readonly WorkerDocument[]) | undefined;
   /** What was bound, by name. */
   readonly listeners: () => Readonly<Record<string, Address>>;
 }
@@ -63,6 +66,7 @@ export function createAdministration(parts: AdministrationParts): Administration
         Object.entries(parts.listeners()).map(([name, address]) => [name, formatAddress(address)]),
       ),
       policies: listPolicies(),
+      workers: parts.workers?.(),
       shadow: parts.shadow && summarize(parts.shadow),
     }),
     identity: parts.identity,

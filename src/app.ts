@@ -2,9 +2,10 @@
 import { createRecent } from './audit/recent.ts';
 import type { RecorderOptions, RecordObserver } from './audit/record.ts';
 import { createTally } from './audit/tally.ts';
-import { startDeciding } from './composition/deciding.ts';
+import { describeRollouts, startDeciding } from './composition/deciding.ts';
 import { startOverseeing } from './composition/overseeing.ts';
-import { prepareServing } from './composition/serving.ts';
+import type { WorkersOptions } from './composition/prepare.ts';
+import { createTurns, prepare } from './composition/prepare.ts';
 import { createDrain, type DrainReport } from './http/drain.ts';
 import { resolveModelName, shortName } from './input/model-name.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -32,6 +33,8 @@ export interface AppOptions {
   readonly recentLines?: () => readonly string[];
   /** PATH, where an `opa` is looked for if the tool chain's module was not built. */
   readonly searchPath: string | undefined;
+  /** What several workers need: several are refused without it. */
+  readonly workers?: WorkersOptions | undefined;
   /** Added to every answer. */
   readonly extraHeaders?: Readonly<Record<string, string>>;
 }
@@ -56,18 +59,14 @@ export interface App {
   close(graceMs?: number): Promise<void>;
 }
 
-/** @throws PolicyError, and the errors of binding a socket */
+/** @throws PolicyError, ConfigError, and the errors of binding a socket */
 export async function startApp(config: Config, options: AppOptions): Promise<App> {
   const { log, searchPath } = options;
   const metrics = createMetrics({
     version: readVersion(),
     isListedModel: (model) => models.has(model),
     revision: () => deciding.policy.active().revision,
-    rollouts: () =>
-      deciding.policy.lineages().flatMap(({ config, candidate }) => {
-        const { member, percent = 0 } = candidate ?? {};
-        return member === undefined ? [] : [{ policy: config.name, revision: member.loaded.revision, percent }];
-      }),
+    rollouts: () => describeRollouts(deciding.policy),
     policyOrigin: () =>
       deciding.policy.active().members.some(({ origin }) => origin === 'kept') ? 'kept' : 'configured',
     inFlight: () => served.inFlight(),
@@ -76,9 +75,23 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     ready: () => notReady().length === 0,
     issuers: config.identity.issuers.map(({ issuer }) => issuer),
     certificateExpiries: () => served.expiries(),
+    workers: () => prepared.processes,
   });
-  const prepared = await prepareServing(config, { log, metrics, extraHeaders: options.extraHeaders ?? {} });
-  const deciding = await startDeciding(config, { log, metrics, searchPath, onShadow: options.onShadow });
+  const workersTurned = createTurns(config);
+  // Before what decides: a file that is at fault ends the start while nothing has to be closed again.
+  const prepared = await prepare(config, options, { log, metrics, workersTurned });
+  const abandon = async (error: unknown): Promise<never> => {
+    await prepared.abandon?.();
+    throw error;
+  };
+  const { replicas } = prepared;
+  const deciding = await startDeciding(config, {
+    log,
+    metrics,
+    searchPath,
+    onShadow: options.onShadow,
+    replicas,
+  }).catch(abandon);
   const { policy, shadow, management } = deciding;
   // Kept for operators alone.
   const hasAdmin = config.admin.tokens.length > 0;
@@ -87,21 +100,27 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     delayMs: config.shutdown.delay,
     graceMs: config.shutdown.grace,
     holdMs: 30_000,
-    inFlight: () => served.inFlight(),
-    onChange: (state) => log.info({ state, in_flight: served.inFlight() }, 'drain'),
+    inFlight: () => served.countInFlight(),
+    onChange(state) {
+      served.onDrain?.(state);
+      log.info({ state, in_flight: served.inFlight() }, 'drain');
+    },
   });
-  const served = await prepared.serve({
-    policy: policy.deciding,
-    shadow,
-    observers: [
-      ...options.observers,
-      metrics.observe,
-      ...(management ? [management.observe] : []),
-      ...(kept ? [kept.recent.observe, kept.tally.observe] : []),
-    ],
-    admit: options.admit,
-    drainState: drain.state,
-  });
+  const served = await prepared
+    .serve({
+      policy: policy.deciding,
+      shadow,
+      onShadow: shadow,
+      sinks: options.observers,
+      observers: [
+        metrics.observe,
+        ...(management ? [management.observe] : []),
+        ...(kept ? [kept.recent.observe, kept.tally.observe] : []),
+      ],
+      admit: options.admit,
+      drainState: drain.state,
+    })
+    .catch(abandon);
   const { agent } = served;
   const models = createModelList({
     baseUrl: config.upstream.baseUrl,
@@ -131,6 +150,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     onAdmin: options.onAdmin,
     recentLines: options.recentLines ?? (() => []),
     searchPath,
+    workersTurned,
   }).catch(async (error: unknown) => {
     await served.end(0);
     throw error;

@@ -729,6 +729,8 @@ export interface AuditHeadsConfig {
 
 /** The whole configuration, checked and converted: durations in ms, sizes in bytes, keys as KeyObjects. */
 export interface Config {
+  /** Processes that serve requests; absent: this one alone. */
+  readonly workers?: number | undefined;
   readonly listen: {
     readonly data: Address;
     readonly ops: Address;

@@ -40,6 +40,7 @@ export interface AuditSink {
 /** All sinks as one. */
 export interface AuditSinks {
   readonly observe: RecordObserver;
+  readonly record: (recorded: Recorded) => void;
   readonly observeShadow: (event: ShadowEvent) => void;
   readonly observeAdmin: (event: AdminEvent) => void;
   /** Undefined where no sink wants to be told before a request goes on. */
@@ -67,6 +68,7 @@ export function createSinks(
   const gates = sinks.flatMap(({ admit }) => (admit === undefined ? [] : [admit]));
   return {
     observe: (event) => tell(createAuditRecorded(event)),
+    record: tell,
     observeShadow: (event) => tell({ kind: 'shadow', event, json: once(() => toLineJson(event)) }),
     observeAdmin: (event) => tell({ kind: 'admin', event, json: once(() => toLineJson(event)) }),
     admit: gates.length > 1 ? askAll(gates) : gates[0],

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
-import { type Flag, loadConfig } from '../config/load.ts';
+import { type ConfigSources, type Flag, loadConfig } from '../config/load.ts';
 import type { Config } from '../types.ts';
 
 /** What a command needs of the world around it. */
@@ -20,6 +20,7 @@ export interface ConfigOptions {
   readonly listenData?: string;
   readonly listenOps?: string;
   readonly logLevel?: string;
+  readonly workers?: string;
 }
 
 export function addConfigOptions(command: Command): Command {
@@ -38,6 +39,15 @@ export function addConfigOptions(command: Command): Command {
  * @throws ConfigError
  */
 export function readConfig(options: ConfigOptions, environment: Environment, more: readonly Flag[] = []): Config {
+  return loadConfig(nameSources(options, environment, more));
+}
+
+/** What the configuration is read from, for whoever has to read the same again. */
+export function nameSources(
+  options: ConfigOptions,
+  environment: Environment,
+  more: readonly Flag[] = [],
+): ConfigSources {
   const flags: readonly Flag[] = [
     { name: '--policy', path: 'policy.path', value: options.policy },
     { name: '--entrypoint', path: 'policy.entrypoint', value: options.entrypoint },
@@ -45,7 +55,8 @@ export function readConfig(options: ConfigOptions, environment: Environment, mor
     { name: '--listen-data', path: 'listen.data', value: options.listenData },
     { name: '--listen-ops', path: 'listen.ops', value: options.listenOps },
     { name: '--log-level', path: 'log.level', value: options.logLevel },
+    { name: '--workers', path: 'workers', value: options.workers },
     ...more,
   ];
-  return loadConfig({ ...environment, file: options.config, flags });
+  return { ...environment, file: options.config, flags };
 }

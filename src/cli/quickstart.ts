@@ -82,6 +82,8 @@ async function configure(options: ConfigOptions, environment: Environment): Prom
     [
       { name: 'quickstart', path: 'identity.jwt', value: jwt },
       { name: 'quickstart', path: 'shutdown.delay', value: '0s' },
+      // To be tried it needs no second core, and the practice upstream is in this process.
+      { name: 'quickstart', path: 'workers', value: 1 },
     ],
   );
 }

@@ -1,13 +1,16 @@
 /** Runs the sidecar until it is told to stop. Shared by `serve` and `quickstart`. */
 import { type App, startApp } from '../app.ts';
-import { createLogger, type Logger } from '../telemetry/log.ts';
+import { createLogger, type Logger, openLogOutput } from '../telemetry/log.ts';
 import { createRecentLines } from '../telemetry/recent-lines.ts';
 import type { Config } from '../types.ts';
+import type { RecordedSources } from '../workers/sources.ts';
 import { giveMemoryBack } from './give-back.ts';
 import { openSinks } from './open-sinks.ts';
 
 export interface RunOptions {
   readonly searchPath: string | undefined;
+  /** What the configuration was read from; asked for where there are several workers. */
+  readonly sources?: () => RecordedSources;
   readonly extraHeaders?: Readonly<Record<string, string>>;
   /** Closed behind the sidecar. */
   readonly onClosed?: () => Promise<void>;
@@ -25,7 +28,8 @@ const lastBytesMs = 1000;
 export async function runApp(config: Config, options: RunOptions): Promise<Running> {
   giveMemoryBack();
   const lines = createRecentLines();
-  const log = createLogger(config.log.level, { keep: lines.add });
+  const output = openLogOutput(lines.add);
+  const log = createLogger(config.log.level, { output });
   let app: App | undefined;
   const sinks = await openSinks(config.audit, log, () => app);
   const start = (): Promise<App> =>
@@ -39,6 +43,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
       isAuditFailing: sinks.isFailing,
       recentLines: lines.list,
       searchPath: options.searchPath,
+      workers: options.sources && { sources: options.sources, record: sinks.record, onLog: output.write },
       ...(options.extraHeaders && { extraHeaders: options.extraHeaders }),
     });
   try {

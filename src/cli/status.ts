@@ -52,8 +52,15 @@ function printStatus(status: unknown): string {
     ['in flight', textOf(status, 'in_flight')],
     ['upstream', textOf(status, 'upstream')],
     ['listeners', listeners.join(', ')],
+    ...listOf(status, 'workers').map((worker) => [`worker ${textOf(worker, 'worker')}`, describeWorker(worker)]),
   ];
   return table(facts);
+}
+
+function describeWorker(worker: unknown): string {
+  const reasons = listOf(worker, 'not_ready').join('; ');
+  const state = memberOf(worker, 'serving') !== true ? 'starts' : reasons === '' ? 'serves' : `not ready: ${reasons}`;
+  return `${state}, ${textOf(worker, 'in_flight')} in flight, process ${textOf(worker, 'pid')}`;
 }
 
 /** What it would decide otherwise is no finding: that is what it is for. */

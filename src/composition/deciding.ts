@@ -2,8 +2,9 @@
 import { type LiveManagement, startLiveManagement } from '../delivery/live-management.ts';
 import { type LivePolicy, startLivePolicy } from '../delivery/live-policy.ts';
 import { type LiveShadow, startLiveShadow } from '../delivery/live-shadow.ts';
+import type { Replicas } from '../delivery/replicas.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
+import type { Metrics, Rollout } from '../telemetry/metrics.ts';
 import { tellOfPolicies } from '../telling/policies.ts';
 import { tellOfShadow } from '../telling/shadow.ts';
 import { createTellable } from '../telling/user-code.ts';
@@ -16,6 +17,8 @@ export interface DecidingParts {
   readonly searchPath: string | undefined;
   /** Where it is said what a shadow would have decided otherwise. */
   readonly onShadow: ((event: ShadowEvent) => void) | undefined;
+  /** Those who decide by it, where that is not this process. */
+  readonly replicas: Replicas | undefined;
 }
 
 export interface Deciding {
@@ -29,7 +32,7 @@ export interface Deciding {
 /** @throws PolicyError */
 export async function startDeciding(
   config: Config,
-  { log, metrics, searchPath, onShadow: onEvent }: DecidingParts,
+  { log, metrics, searchPath, onShadow: onEvent, replicas }: DecidingParts,
 ): Promise<Deciding> {
   const tellable = createTellable(config);
   const policyTelling = tellOfPolicies(log, metrics, tellable);
@@ -45,6 +48,7 @@ export async function startDeciding(
     }));
   const policy = await startLivePolicy(config, {
     searchPath,
+    replicas,
     logRules: management?.logsDecisions,
     ...(management && { bundles: management.bundles }),
     ...policyTelling,
@@ -59,7 +63,8 @@ export async function startDeciding(
   });
   management?.started();
   const shadowTelling = config.shadow && tellOfShadow(config.shadow, { log, metrics, tellable, onEvent });
-  const shadow = config.shadow && shadowTelling && startLiveShadow(config.shadow, { searchPath, ...shadowTelling });
+  const shadow =
+    config.shadow && shadowTelling && startLiveShadow(config.shadow, { searchPath, replicas, ...shadowTelling });
 
   return {
     policy,
@@ -72,4 +77,12 @@ export async function startDeciding(
       policyTelling.close();
     },
   };
+}
+
+/** Revisions that decide for a share of the callers. */
+export function describeRollouts(policy: LivePolicy): readonly Rollout[] {
+  return policy.lineages().flatMap(({ config, candidate }) => {
+    const { member, percent = 0 } = candidate ?? {};
+    return member === undefined ? [] : [{ policy: config.name, revision: member.loaded.revision, percent }];
+  });
 }

@@ -37,6 +37,8 @@ export interface OverseeingParts {
   /** The latest lines of the log. */
   readonly recentLines: () => readonly string[];
   readonly searchPath: string | undefined;
+  /** As of `startOpsListener`. */
+  readonly workersTurned: BigInt64Array | undefined;
 }
 
 export interface Overseeing {
@@ -52,7 +54,7 @@ export interface Overseeing {
 export async function startOverseeing(config: Config, parts: OverseeingParts): Promise<Overseeing> {
   const { log, metrics, served, notReady } = parts;
   const { policy, shadow, management } = parts.deciding;
-  const logLevel = createLogLevel(log);
+  const logLevel = createLogLevel(log, served.onLogLevel);
   const explainers = createToolchain({ path: parts.searchPath, inBackground: true });
   const adminTelling = tellOfAdmin(log, metrics, parts.onAdmin);
   const bound: Record<string, Address> = { data: served.data };
@@ -62,6 +64,7 @@ export async function startOverseeing(config: Config, parts: OverseeingParts): P
   if (admin !== undefined) bound['admin'] = admin;
   const opsListener = await startOpsListener({
     address: config.listen.ops,
+    workersTurned: parts.workersTurned,
     async metrics(accept) {
       await served.tellNow();
       return metrics.expose(accept);
@@ -107,6 +110,7 @@ export async function startOverseeing(config: Config, parts: OverseeingParts): P
         },
         notReady,
         upstream: served.upstream,
+        workers: served.describeWorkers,
         listeners: () => bound,
         async tallied() {
           await served.tellNow();

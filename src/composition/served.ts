@@ -1,4 +1,6 @@
 /** What those who oversee a sidecar know of what serves its requests, be it this process or several others. Types only. */
+import type { WorkerDocument } from '../http/admin/contract.ts';
+import type { DrainState } from '../http/drain.ts';
 import type { IdentityDescription } from '../identity/describe-identity.ts';
 import type { Address } from '../types.ts';
 import type { UpstreamAgent } from '../upstream/agent.ts';
@@ -12,8 +14,10 @@ export interface Served {
   readonly agent: UpstreamAgent;
   /** This sidecar's own name in `Via`. */
   readonly pseudonym: string;
-  /** Requests that have not ended. */
+  /** Requests that have not ended, as far as it is known without a question. */
   inFlight(): number;
+  /** Those of this moment. */
+  countInFlight(): number | Promise<number>;
   /** Why no request can be answered, in words; empty where one can. */
   notReady(): readonly string[];
   /** Tells of the requests that have ended and were not told of yet. */
@@ -21,8 +25,12 @@ export interface Served {
   /** When the own certificate of each secured connection expires, Unix time in ms. */
   expiries(): Iterable<readonly [connection: string, expiresMs: number]>;
   describeIdentity(): IdentityDescription;
+  readonly describeWorkers?: () => readonly WorkerDocument[];
   /** Looks now whether keys, lists or certificates have changed. Never rejects. */
   look(): Promise<void>;
+  /** The sidecar leaves, or the level of its log is another one: for who can't see that. */
+  readonly onDrain?: (state: DrainState) => void;
+  readonly onLogLevel?: (level: string) => void;
   /** Takes no more requests, waits for those in flight up to `graceMs`, then cuts them. */
   end(graceMs: number): Promise<void>;
   /** Behind that: what was still needed to tell of them. */

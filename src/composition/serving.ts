@@ -6,6 +6,8 @@ import { createRecorder, type RecorderOptions, type RecordObserver } from '../au
 import { readClients } from '../config/clients-file.ts';
 import { readKeyAnew } from '../config/keys.ts';
 import { readSigningKeyAnew } from '../config/token-endpoint.ts';
+import type { LiveShadow } from '../delivery/live-shadow.ts';
+import type { Replicas } from '../delivery/replicas.ts';
 import { createServerClose } from '../http/close-server.ts';
 import { createDataListener, type DataListener } from '../http/data-listener.ts';
 import type { DrainState } from '../http/drain.ts';
@@ -17,6 +19,7 @@ import { createBodyBudget } from '../input/body.ts';
 import { withoutContent } from '../input/without-content.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { OtherProcesses } from '../telemetry/process-metrics.ts';
 import { createTrails } from '../telemetry/trail.ts';
 import { tellOfConnections } from '../telling/connections.ts';
 import { tellOfIdentity } from '../telling/identity.ts';
@@ -33,13 +36,19 @@ export interface ServingParts {
   readonly metrics: Pick<Metrics, 'auditFailed' | 'handshakeFailed' | 'tlsReloaded' | 'identityReloaded'>;
   /** Added to every answer. */
   readonly extraHeaders: Readonly<Record<string, string>>;
+  /** As of `createVia`. */
+  readonly pseudonym?: string;
 }
 
 /** What is there once it is known what decides. */
 export interface ServingOptions {
   readonly policy: PipelineParts['policy'];
   readonly shadow: PipelineParts['shadow'];
+  /** Told what a shadow in another process found. */
+  readonly onShadow?: Pick<LiveShadow, 'onResult' | 'onDisagreement'> | undefined;
   readonly observers: readonly RecordObserver[];
+  /** Where records go, for who is handed them by an observer. */
+  readonly sinks?: readonly RecordObserver[];
   readonly admit: RecorderOptions['admit'];
   readonly drainState: () => DrainState;
 }
@@ -48,6 +57,11 @@ export interface ServingOptions {
 export interface Prepared {
   /** @throws the errors of binding a socket */
   serve(options: ServingOptions): Promise<Served>;
+  /** Those who decide and serve, where that is not this process. */
+  readonly replicas?: Replicas;
+  readonly processes?: OtherProcesses;
+  /** For a start that fails: ends them. */
+  abandon?(): Promise<void>;
 }
 
 /** @throws ConfigError for a file that can't be used: to be called while nothing has to be closed again */
@@ -84,7 +98,7 @@ async function serve(config: Config, parts: IdentifiedParts, options: ServingOpt
   });
   const record = createRecorder({
     later: batch.add,
-    observers: options.observers,
+    observers: [...(options.sinks ?? []), ...options.observers],
     withoutContent,
     admit: options.admit,
   });
@@ -99,7 +113,7 @@ async function serve(config: Config, parts: IdentifiedParts, options: ServingOpt
       ),
   });
   const faults = createSocketFaults();
-  const via = createVia();
+  const via = createVia(parts.pseudonym);
   const pipeline = createPipeline({
     config,
     certify: config.listen.tls?.clientAuth && createCertify(config.identity.clientCertificates, identity.revocations),
@@ -132,6 +146,7 @@ async function serve(config: Config, parts: IdentifiedParts, options: ServingOpt
     agent,
     pseudonym: via.pseudonym,
     inFlight: pipeline.inFlight,
+    countInFlight: pipeline.inFlight,
     notReady: identity.notReady,
     tellNow: batch.drain,
     expiries: certificates.expiries,

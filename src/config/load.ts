@@ -13,6 +13,7 @@ import { loadManagement } from './management.ts';
 import { memberAt } from './members.ts';
 import { addressOf, defaultUpstream, isSameAddress, parseOllamaHost } from './ollama-host.ts';
 import { listPolicies, type PolicySources, readShadow } from './policies.ts';
+import { printSize } from './print-units.ts';
 import { configSchema } from './schema.ts';
 import { loadShipping } from './ship.ts';
 import { type ConfigSources, type MergedSources, mergeSources } from './sources.ts';
@@ -104,6 +105,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   for (const name of Object.keys(isMap(layers.tree) ? layers.tree : {})) {
     if (!Object.hasOwn(shape, name)) report([name], describeUnknown([name]));
   }
+  const workers = check('workers', shape.workers);
   const listen = check('listen', shape.listen);
   const upstream = check('upstream', shape.upstream);
   const cors = check('cors', shape.cors);
@@ -173,6 +175,12 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
     }
   }
 
+  if (workers !== undefined && limits !== undefined && limits.bodiesTotal < limits.body * workers) {
+    report(
+      ['limits', 'bodies_total'],
+      `must be at least limits.body times workers, ${printSize(limits.body * workers)}: each of ${workers} workers has its part`,
+    );
+  }
   if (base !== undefined && upstream?.tls !== undefined && base.url.protocol !== 'https:') {
     report(['upstream', 'tls'], 'needs an upstream whose URL begins with https://');
   }
@@ -188,6 +196,7 @@ function checkMembers(sources: ConfigSources, merged: MergedSources, faults: Fau
   const kubernetes = cluster && toKubernetes(cluster, inFile.directory);
   const tokenEndpoint = section && signingKey && toTokenEndpoint(section, signingKey, inFile);
   return {
+    workers,
     listen: { ...listen, tls: listen.tls && listenTls && { ...listen.tls, ...listenTls } },
     upstream: {
       ...upstream,

@@ -28,6 +28,7 @@ import { printShipping } from './ship.ts';
 export function printConfig(config: Config): string {
   const { listen, upstream, policies, shadow, identity, timeouts, limits } = config;
   const document = new Document({
+    workers: config.workers ?? 1,
     listen: {
       data: printAddress(listen.data),
       ops: printAddress(listen.ops),

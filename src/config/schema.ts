@@ -135,7 +135,15 @@ const log = z
   .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info') })
   .prefault({});
 
+const workers = z
+  .int()
+  .min(1)
+  .max(64, { error: 'must be at most 64' })
+  .default(1)
+  .describe('Processes that serve requests, beside one that oversees them; 1: one process does both.');
+
 export const configSchema = z.strictObject({
+  workers,
   listen,
   upstream,
   cors,

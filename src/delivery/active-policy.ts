@@ -14,6 +14,8 @@ export interface PolicyMember {
   readonly loaded: LoadedPolicy;
   /** Where it is evaluated, and why there. */
   readonly place: Place;
+  /** By which other processes know it that decide by it; undefined where this one does. */
+  readonly replica?: number | undefined;
   /** When it was ready to decide, Unix time. */
   readonly loadedAtMs: number;
   /** `kept`: from an earlier run, because what is configured could not be loaded. `none`: there is none yet, all is denied. */

@@ -13,7 +13,7 @@ import { type LoadedSource, loadConfigured } from './policy-source.ts';
 import { createSaves } from './save-lineages.ts';
 import type { StartedLineage } from './start-lineage.ts';
 
-export interface ChangeOptions extends Pick<LoadOptions, 'onLost' | 'onMoved' | 'logRules'> {
+export interface ChangeOptions extends Pick<LoadOptions, 'onLost' | 'onMoved' | 'logRules' | 'replicas'> {
   /** Value of PATH, for an `opa` command where the module is not there. */
   readonly searchPath: string | undefined;
   /** Told of each policy that took its place, at the start and later, or that takes it for a share of the callers. */
@@ -138,7 +138,7 @@ export function createChanges(
     refused.delete(config.name);
     waiting.delete(config.name);
     lineage.take(member);
-    choice.renew();
+    await choice.renew();
     const { candidate } = lineage;
     options.onLoaded(member, candidate === undefined ? 100 : candidate.percent);
     saves.expect(member, keep);

@@ -2,6 +2,7 @@
 import type { DecidingPolicy } from '../types.ts';
 import { type ActivePolicy, createDeciding, uniteMembers } from './active-policy.ts';
 import type { Lineage } from './lineage.ts';
+import type { Replicas } from './replicas.ts';
 import { type ChooseDeciding, shareCallers } from './share-callers.ts';
 
 export interface Choice {
@@ -9,21 +10,30 @@ export interface Choice {
   readonly deciding: ChooseDeciding;
   /** What decides, but for the callers of a revision that is being rolled out. */
   active(): ActivePolicy;
-  /** Chooses anew, in one step: a request sees what was before or what is now. */
-  renew(): void;
+  /**
+   * Chooses anew, in one step: a request sees what was before or what is now.
+   *
+   * @returns once no other process decides as before. Never rejects
+   */
+  renew(): Promise<void>;
 }
 
 /** @param onError told about each failed evaluation, with the name of its policy */
-export function createChoice(lineages: readonly Lineage[], onError: Parameters<typeof createDeciding>[1]): Choice {
+export function createChoice(
+  lineages: readonly Pick<Lineage, 'config' | 'deciding' | 'candidate'>[],
+  onError: Parameters<typeof createDeciding>[1],
+  replicas?: Replicas,
+): Choice {
   let active = unite(new Set());
   let choose = share();
 
   return {
     deciding: (principal, clientIp) => choose(principal, clientIp),
     active: () => active,
-    renew() {
+    async renew() {
       active = unite(new Set());
       choose = share();
+      await replicas?.decide(lineages);
     },
   };
 

@@ -75,7 +75,8 @@ export async function startLivePolicy(
   });
   const started = await startAll(policies, paths, options);
   const lineages = started.map(({ lineage }) => lineage);
-  const choice = createChoice(lineages, options.onEvaluationError);
+  const choice = createChoice(lineages, options.onEvaluationError, options.replicas);
+  await options.replicas?.decide(lineages);
   const changes = createChanges(policies, lineages, choice, options);
   for (const one of started) changes.begin(one);
   for (const { config, deciding } of lineages) {
@@ -110,13 +111,13 @@ export async function startLivePolicy(
     async rollBack(name, to) {
       const lineage = lineageOf(name);
       lineage?.rollBack(to);
-      choice.renew();
+      await choice.renew();
       if (lineage !== undefined) await changes.save(lineage);
     },
     async rollOut(name, percent) {
       const lineage = lineageOf(name);
       lineage?.rollOut(percent);
-      choice.renew();
+      await choice.renew();
       if (lineage !== undefined) await changes.save(lineage);
     },
     async close() {

@@ -14,7 +14,7 @@ import { createDeciding, type PolicyMember, uniteMembers } from './active-policy
 import type { RefusedChange } from './changes.ts';
 import { type LoadOptions, loadMember } from './load-member.ts';
 
-export interface LiveShadowOptions extends Pick<LoadOptions, 'onLost' | 'onMoved'> {
+export interface LiveShadowOptions extends Pick<LoadOptions, 'onLost' | 'onMoved' | 'replicas'> {
   /** Value of PATH, for an `opa` command where the module is not there. */
   readonly searchPath: string | undefined;
   readonly onLoaded: (member: PolicyMember) => void;
@@ -36,6 +36,9 @@ export interface LiveShadow extends Pick<Shadow, 'observe'> {
   results(): Readonly<Record<ShadowResult, number>>;
   /** The latest ones, the newest last. */
   disagreements(): readonly ShadowEvent[];
+  /** Of a request that another process asked it about. */
+  readonly onResult: (result: ShadowResult) => void;
+  readonly onDisagreement: (event: ShadowEvent) => void;
   /** Looks now whether anything changed, and takes it in. Never rejects. */
   look(): Promise<void>;
   /** Tries again what was refused as well. Never rejects. @returns what came of it */
@@ -45,6 +48,26 @@ export interface LiveShadow extends Pick<Shadow, 'observe'> {
 
 /** Disagreements that are kept for whoever asks. */
 const mostKept = 100;
+
+/** Asks a shadow, wherever it is loaded. */
+export function createAsking(
+  { name, sample }: ShadowConfig,
+  options: Pick<LiveShadowOptions, 'onResult' | 'onDisagreement' | 'onEvaluationError'> & {
+    readonly policy: () => DecidingPolicy | undefined;
+  },
+): Shadow {
+  return createShadow({
+    name,
+    sample,
+    policy: options.policy,
+    selective: [...contentMembers, 'agent_role'],
+    recordCodes: (decision, policy) => recordReasons(decision, policy).codes,
+    withoutContent,
+    onResult: options.onResult,
+    onDisagreement: options.onDisagreement,
+    onError: (error) => options.onEvaluationError(error, undefined),
+  });
+}
 
 /** Begins to load and returns: the sidecar does not wait for a shadow, and starts without one that is broken. */
 export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions): LiveShadow {
@@ -64,24 +87,17 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
   let watch: PathWatch | undefined;
   let closed = false;
 
-  const shadow = createShadow({
-    name: config.name,
-    sample: config.sample,
-    policy: () => asked,
-    selective: [...contentMembers, 'agent_role'],
-    recordCodes: (decision, policy) => recordReasons(decision, policy).codes,
-    withoutContent,
-    onResult(result) {
-      results[result] += 1;
-      options.onResult(result);
-    },
-    onDisagreement(event) {
-      kept.push(event);
-      if (kept.length > mostKept) kept.shift();
-      options.onDisagreement(event);
-    },
-    onError: (error) => options.onEvaluationError(error, undefined),
-  });
+  const onResult = (result: ShadowResult): void => {
+    results[result] += 1;
+    options.onResult(result);
+  };
+  const onDisagreement = (event: ShadowEvent): void => {
+    kept.push(event);
+    if (kept.length > mostKept) kept.shift();
+    options.onDisagreement(event);
+  };
+  const { onEvaluationError } = options;
+  const shadow = createAsking(config, { policy: () => asked, onResult, onDisagreement, onEvaluationError });
   const mirror = config.bundle && mirrorOf(config.bundle);
   /** One change after the other. */
   let last = start();
@@ -93,6 +109,8 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     refused: () => refused,
     results: () => results,
     disagreements: () => kept,
+    onResult,
+    onDisagreement,
     look,
     async reload() {
       const [known, former] = [refused, member];
@@ -173,6 +191,7 @@ export function startLiveShadow(config: ShadowConfig, options: LiveShadowOptions
     refused = undefined;
     member = next;
     asked = createDeciding(uniteMembers([next]), options.onEvaluationError);
+    await options.replicas?.askBeside(next.replica);
     options.onLoaded(next);
     // Not waited for: what is being evaluated by it may take its time.
     former?.loaded.close().catch((error: unknown) => options.onEvaluationError(error, undefined));

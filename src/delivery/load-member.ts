@@ -1,9 +1,14 @@
 /** The part of the composition root that brings one policy from the configuration to where it can decide. */
 import { createEngine } from '../decision/engines/table.ts';
 import { largeDataBytes } from '../decision/isolation/choose.ts';
-import { type IsolationOptions, loadInThreads, loadIsolated } from '../decision/isolation/isolate.ts';
+import {
+  type IsolatedPolicy,
+  type IsolationOptions,
+  loadInThreads,
+  loadIsolated,
+} from '../decision/isolation/isolate.ts';
 import type { PackedPolicy } from '../decision/isolation/messages.ts';
-import { packPolicy } from '../decision/isolation/pack.ts';
+import { packPolicy, sharePolicy, unpackPolicy } from '../decision/isolation/pack.ts';
 import { outlastEvaluations } from '../decision/outlast.ts';
 import { rememberResults } from '../decision/remember.ts';
 import { type EvaluationError, PolicyError } from '../errors.ts';
@@ -16,6 +21,7 @@ import type { PolicyMember } from './active-policy.ts';
 import { loadLogRules } from './log-rules.ts';
 import { prepareApart } from './prepare-apart.ts';
 import { refuseSharedRoots } from './refuse-shared-roots.ts';
+import type { Replicas } from './replicas.ts';
 
 /** Where a policy is loaded from, and who is told what happens to it while it decides. */
 export interface LoadOptions extends Pick<PrepareOptions, 'runTests'> {
@@ -27,6 +33,8 @@ export interface LoadOptions extends Pick<PrepareOptions, 'runTests'> {
   readonly onMoved?: (tookMs: number, policy: string) => void;
   /** Whether decisions are logged, so that `data.system.log` is asked for. */
   readonly logRules?: boolean | undefined;
+  /** Those who decide by it, where that is not this process. */
+  readonly replicas?: Replicas | undefined;
 }
 
 export interface Sources extends LoadOptions {
@@ -60,8 +68,9 @@ async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<P
     onMoved: (tookMs) => sources.onMoved?.(tookMs, name),
   };
   const isLarge = options.bytes > largeDataBytes && config.isolation !== 'inline';
-  const { prepared, loaded, place, packed } = await (isLarge ? loadApart : loadHere)(options, sources);
-  const member: PolicyMember = { config, prepared, place, loaded, origin: 'configured', loadedAtMs: Date.now() };
+  const { prepared, loaded, place, packed, replica } = await (isLarge ? loadApart : loadHere)(options, sources);
+  const known = { config, prepared, place, replica, loaded };
+  const member: PolicyMember = { ...known, origin: 'configured', loadedAtMs: Date.now() };
   try {
     if (!loaded.entrypoints.includes(entrypoint))
       throw new PolicyError(
@@ -78,14 +87,14 @@ async function prepareAndLoad(config: PolicyConfig, sources: Sources): Promise<P
   }
 }
 
-interface Member extends Pick<PolicyMember, 'prepared' | 'loaded' | 'place'> {
+interface Member extends Pick<PolicyMember, 'prepared' | 'loaded' | 'place' | 'replica'> {
   /** For other threads. */
   readonly packed: () => PackedPolicy;
 }
 
 async function loadHere(
   options: IsolationOptions,
-  { toolchain, runTests, onPrepared, logRules }: Sources,
+  { toolchain, runTests, onPrepared, logRules, replicas }: Sources,
 ): Promise<Member> {
   const { path, entrypoint, schema, signature } = options.config;
   const { needs } = options.engine;
@@ -100,13 +109,17 @@ async function loadHere(
     ...(runTests !== undefined && { runTests }),
   });
   onPrepared?.({ ...policy, logRules: prepared.logRules });
-  return { prepared, packed: () => packPolicy(policy), ...(await loadIsolated(policy, options)) };
+  const packed = () => packPolicy(policy);
+  const loaded = replicas
+    ? await replicas.load(options.config, packed(), options.bytes)
+    : await loadIsolated(policy, options);
+  return { prepared, packed, ...loaded };
 }
 
 /** Much data is seconds of work, in which the event loop would stand still: this thread never sees any of it. */
 async function loadApart(
   options: IsolationOptions,
-  { searchPath, runTests, onPrepared, logRules }: Sources,
+  { searchPath, runTests, onPrepared, logRules, replicas }: Sources,
 ): Promise<Member> {
   const { path, entrypoint, schema, signature } = options.config;
   const { needs } = options.engine;
@@ -114,8 +127,41 @@ async function loadApart(
   const wanted = { path, entrypoint, needs, searchPath, runTests, mustFitSchema, signature, logRules };
   const { policy, ...prepared } = await prepareApart(wanted);
   onPrepared?.({ ...policy, logRules: prepared.logRules });
+  const loaded = replicas
+    ? await replicas.load(options.config, policy, options.bytes)
+    : await loadLarge(policy, options);
+  return { prepared, packed: () => policy, ...loaded };
+}
+
+async function loadLarge(policy: PackedPolicy, options: IsolationOptions): Promise<IsolatedPolicy> {
   const loaded = await loadInThreads(policy, options);
-  return { prepared, packed: () => policy, loaded, place: { place: 'worker', why: 'the policy has much data' } };
+  return { loaded, place: { place: 'worker', why: 'the policy has much data' } };
+}
+
+/**
+ * Loads what another process has prepared.
+ *
+ * @param bytes of all files of the policy
+ * @throws PolicyError
+ */
+export async function loadPrepared(
+  config: PolicyConfig,
+  policy: PackedPolicy,
+  { bytes, onLost, onMoved }: Pick<LoadOptions, 'onLost' | 'onMoved'> & { readonly bytes: number },
+): Promise<IsolatedPolicy> {
+  const { name } = config;
+  const options: IsolationOptions = {
+    config,
+    engine: await createEngine(config),
+    bytes,
+    onLost: (cause) => onLost?.(cause, name),
+    onMoved: (tookMs) => onMoved?.(tookMs, name),
+  };
+  const isLarge = bytes > largeDataBytes && config.isolation !== 'inline';
+  const { loaded, place } = await (isLarge
+    ? loadLarge(sharePolicy(policy), options)
+    : loadIsolated(unpackPolicy(policy), options));
+  return { place, loaded: rememberResults(outlastEvaluations(loaded)) };
 }
 
 /** Of several policies the message says which one it is about. */

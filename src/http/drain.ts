@@ -35,7 +35,8 @@ export interface DrainOptions {
   /** Behind the delay. */
   readonly graceMs: number;
   readonly holdMs: number;
-  readonly inFlight: () => number;
+  /** Of this moment. */
+  readonly inFlight: () => number | Promise<number>;
   readonly onChange: (state: DrainState) => void;
 }
 
@@ -78,8 +79,11 @@ export function createDrain({ delayMs, graceMs, holdMs, inFlight, onChange }: Dr
     if (delayMs > 0) await sleep(delayMs, undefined, { signal: shortened.signal }).catch(() => {});
     change('refusing');
     const deadline = performance.now() + graceMs;
-    while (inFlight() > 0 && performance.now() < deadline) await sleep(lookMs);
-    const left = inFlight();
+    let left = await inFlight();
+    while (left > 0 && performance.now() < deadline) {
+      await sleep(lookMs);
+      left = await inFlight();
+    }
     return { drained: left === 0, inFlight: left, waitedMs: Math.round(performance.now() - began) };
   }
 

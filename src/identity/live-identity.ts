@@ -96,7 +96,9 @@ export async function startLiveIdentity(
         const key = readKey(entry, bytes);
         return typeof key === 'string' ? key : { value: key };
       };
-      watched(watchFile({ ...watching, source: 'jwt_keys', path, parse, apply: verifier.replace }));
+      const { value } = watched(watchFile({ ...watching, source: 'jwt_keys', path, parse, apply: verifier.replace }));
+      // The file may have changed since the configuration was read.
+      if (!value.equals(entry.key)) verifier.replace(value);
     }
     return verifier;
   });

@@ -21,8 +21,11 @@ export interface LogLevel {
   close(): void;
 }
 
-/** @param log its level at this moment is the configured one */
-export function createLogLevel(log: Logger): LogLevel {
+/**
+ * @param log its level at this moment is the configured one
+ * @param onChange told of each other one
+ */
+export function createLogLevel(log: Logger, onChange: (level: string) => void = () => {}): LogLevel {
   const configured = log.level;
   let untilMs: number | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -36,6 +39,7 @@ export function createLogLevel(log: Logger): LogLevel {
   function set(level: SettableLevel, forMs: number | undefined): LevelState {
     clearTimeout(timer);
     log.level = level;
+    onChange(level);
     untilMs = forMs === undefined ? undefined : Date.now() + forMs;
     if (forMs !== undefined) timer = setTimeout(goBack, forMs).unref();
     return state();
@@ -44,6 +48,7 @@ export function createLogLevel(log: Logger): LogLevel {
   function goBack(): void {
     untilMs = undefined;
     log.level = configured;
+    onChange(configured);
     log.info({ level: configured }, 'the level of the log is the configured one again');
   }
 }

@@ -5,29 +5,47 @@ import type { Config } from '../types.ts';
 
 export type { Logger };
 
+/** Where lines go. */
+export interface LogOutput {
+  write(lines: string): void;
+  flush?(done?: (error?: Error) => void): void;
+  flushSync?(): void;
+}
+
 export interface LogOptions {
   /** For commands that end at once. */
   readonly sync?: boolean;
-  /** Is given each line too. */
-  readonly keep?: (line: string) => void;
+  /** In the place of standard error. */
+  readonly output?: LogOutput;
+  /** Members of each line. */
+  readonly base?: Readonly<Record<string, unknown>>;
 }
 
-export function createLogger(level: Config['log']['level'], { sync = false, keep }: LogOptions = {}): Logger {
-  const output = destination({ fd: 2, sync });
+export function createLogger(
+  level: Config['log']['level'],
+  { sync = false, output = destination({ fd: 2, sync }), base }: LogOptions = {},
+): Logger {
   return pino(
-    { level, base: null, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
-    keep === undefined ? output : withCopy(output, keep),
+    {
+      level,
+      base: base ?? null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    output,
   );
 }
 
-function withCopy(output: ReturnType<typeof destination>, keep: (line: string) => void) {
+/** @param keep is given each line too */
+export function openLogOutput(keep: (line: string) => void): LogOutput {
+  const output = destination({ fd: 2, sync: false });
   return {
-    write(line: string): void {
+    write(line) {
       keep(line);
       output.write(line);
     },
     // What pino calls of a destination, beside writing.
-    flush: (done?: (error?: Error) => void) => output.flush(done),
+    flush: (done) => output.flush(done),
     flushSync: () => output.flushSync(),
   };
 }

@@ -10,11 +10,13 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { AuditEvent, AuditOperation, Measures, ShadowResult } from '../types.ts';
 import { bucketOf, createExemplars, type Exemplar, type Labels } from './exemplars.ts';
 import { openMetricsType, renderOpenMetrics, wantsOpenMetrics } from './open-metrics.ts';
-import { registerProcessMetrics } from './process-metrics.ts';
+import { type OtherProcesses, registerProcessMetrics } from './process-metrics.ts';
 
 export interface MetricsOptions {
   /** Of this package; unknown by default. */
   readonly version?: string;
+  /** That serve in the place of this process; none by default. */
+  readonly workers?: () => OtherProcesses | undefined;
   /** Whether the upstream lists this model; canonical short name. */
   readonly isListedModel: (model: string) => boolean;
   readonly revision: () => string | undefined;
@@ -294,7 +296,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   for (const sink of ['record', 'stdout', 'file', 'syslog', 'otlp']) auditFailures.inc({ sink }, 0);
   for (const result of ['mask_failed', 'buffer_full', 'too_large', 'refused', 'lost'] as const)
     decisionLogEvents.inc({ result }, 0);
-  registerProcessMetrics(registry, options.version ?? 'unknown');
+  registerProcessMetrics(registry, options.version ?? 'unknown', options.workers ?? (() => undefined));
   const exemplars = createExemplars();
   /** What to name the request by that is being counted, if it is one to point at. */
   let pointing: Exemplar['labels'] | undefined;

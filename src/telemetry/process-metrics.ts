@@ -2,8 +2,24 @@
 import { performance } from 'node:perf_hooks';
 import { Counter, Gauge, type Registry } from 'prom-client';
 
+/** Processes beside this one that serve in its place. */
+export interface OtherProcesses {
+  /** Those that are there. */
+  readonly count: number;
+  /** That have ended without being told to. */
+  deaths(): number;
+  residentBytes(): number;
+  /** Those that have ended included. */
+  cpuS(): number;
+  busyS(): number;
+}
+
 /** @param version of this package */
-export function registerProcessMetrics(registry: Registry, version: string): void {
+export function registerProcessMetrics(
+  registry: Registry,
+  version: string,
+  others: () => OtherProcesses | undefined,
+): void {
   const registers = [registry];
   new Gauge({
     name: 'opallama_build_info',
@@ -17,11 +33,28 @@ export function registerProcessMetrics(registry: Registry, version: string): voi
     registers,
   }).set(Math.round(performance.timeOrigin) / 1000);
   new Gauge({
+    name: 'opallama_workers',
+    help: 'Processes that take connections.',
+    registers,
+    collect() {
+      this.set(others()?.count ?? 1);
+    },
+  });
+  new Counter({
+    name: 'opallama_worker_deaths_total',
+    help: 'Workers that ended without being told to.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(others()?.deaths() ?? 0);
+    },
+  });
+  new Gauge({
     name: 'process_resident_memory_bytes',
     help: 'Memory that the process holds.',
     registers,
     collect() {
-      this.set(process.memoryUsage.rss());
+      this.set(process.memoryUsage.rss() + (others()?.residentBytes() ?? 0));
     },
   });
   new Counter({
@@ -31,7 +64,7 @@ export function registerProcessMetrics(registry: Registry, version: string): voi
     collect() {
       const { user, system } = process.cpuUsage();
       this.reset();
-      this.inc((user + system) / 1e6);
+      this.inc((user + system) / 1e6 + (others()?.cpuS() ?? 0));
     },
   });
   new Counter({
@@ -40,7 +73,7 @@ export function registerProcessMetrics(registry: Registry, version: string): voi
     registers,
     collect() {
       this.reset();
-      this.inc(performance.eventLoopUtilization().active / 1000);
+      this.inc(performance.eventLoopUtilization().active / 1000 + (others()?.busyS() ?? 0));
     },
   });
 }

@@ -14,8 +14,8 @@ export interface Via {
 
 const ofSidecars = /\b1\.1 opallama-[0-9a-f]{16}(?=\s*(?:,|$))/g;
 
-export function createVia(): Via {
-  const pseudonym = `opallama-${randomBytes(8).toString('hex')}`;
+/** @param pseudonym that other processes of the same sidecar have too; one of its own by default */
+export function createVia(pseudonym = `opallama-${randomBytes(8).toString('hex')}`): Via {
   const own = `1.1 ${pseudonym}`;
   return {
     pseudonym,

@@ -51,6 +51,7 @@ test('the README names the default addresses of the listeners', () => {
 
 const configuration = readPaper('docs/configuration.md');
 const sections = [
+  'Workers',
   'Listeners',
   'Upstream',
   'Policy',
@@ -70,7 +71,7 @@ const documented = new Map(
 
 /** Sections are no members of their own in the paper; entries of a list are written with empty brackets. */
 const members = allPaths()
-  .filter((path) => path.at(-1) !== 0 && (path.length > 1 || path[0] === 'prefixes'))
+  .filter((path) => path.at(-1) !== 0 && (path.length > 1 || ['prefixes', 'workers'].includes(`${path[0]}`)))
   // The entries of policy.all_of have the members of policy, which a test below holds them to.
   .filter((path) => path[1] !== 'all_of' || path.length < 4 || path.at(-1) === 'name')
   // So has policy.shadow, whose own are these.

@@ -71,6 +71,8 @@ const documented: Readonly<Record<string, string>> = {
   opallama_upstream_errors_total: 'counter',
   opallama_admin_requests_total: 'counter',
   opallama_build_info: 'gauge',
+  opallama_workers: 'gauge',
+  opallama_worker_deaths_total: 'counter',
   opallama_ready: 'gauge',
   opallama_event_loop_busy_seconds_total: 'counter',
   process_cpu_seconds_total: 'counter',

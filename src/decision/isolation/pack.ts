@@ -1,16 +1,21 @@
 /** Policies and errors in the form in which they cross between threads. */
 import { EvaluationError, formatFault, PolicyError } from '../../errors.ts';
 import { parseExactJson } from '../../exact-json.ts';
-import type { PolicySet } from '../../types.ts';
-import type { Failure, PackedPolicy } from './messages.ts';
+import type { LoadedPolicy, PolicySet } from '../../types.ts';
+import type { Failure, PackedPolicy, PolicyFacts } from './messages.ts';
 
 /** @param policy with data that is small: making its text blocks this thread */
 export function packPolicy({ data, ...policy }: PolicySet): PackedPolicy {
+  return sharePolicy({ ...policy, dataText: Buffer.from(JSON.stringify(data)) });
+}
+
+/** @returns the same, its bytes shared: what came from another process has its own */
+export function sharePolicy(policy: PackedPolicy): PackedPolicy {
   return {
     ...policy,
     wasm: policy.wasm && shareBytes(policy.wasm),
     files: shareFiles(policy.files),
-    dataText: shareBytes(Buffer.from(JSON.stringify(data))),
+    dataText: shareBytes(policy.dataText),
   };
 }
 
@@ -33,6 +38,14 @@ function parseData(text: Uint8Array): Readonly<Record<string, unknown>> {
   const data = parseExactJson(Buffer.from(text).toString('utf8'));
   if (!isRecord(data)) throw new TypeError('The data of a policy is no object.');
   return data;
+}
+
+/** @param wanted entrypoints that may be asked for beside those that it names */
+export function describeLoaded(loaded: LoadedPolicy, wanted: readonly string[]): Omit<PolicyFacts, 'opaModule'> {
+  const { revision, entrypoints, reads, codes, deterministic, files } = loaded;
+  const names = new Set([...entrypoints, ...wanted]);
+  const shapes = new Map([...names].map((name) => [name, loaded.shape(name)]));
+  return { revision, entrypoints, reads, codes, deterministic, shapes, files };
 }
 
 export function shareFiles(files: ReadonlyMap<string, Uint8Array>): ReadonlyMap<string, Uint8Array> {

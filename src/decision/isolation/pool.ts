@@ -81,6 +81,7 @@ export async function startPool(options: PoolOptions): Promise<LoadedPolicy> {
     reads: first.reads,
     codes: first.codes,
     deterministic: first.deterministic,
+    files: first.files,
     shape: (entrypoint) => first.shapes.get(entrypoint) ?? 'unknown',
     notReady: () => crew.refusal()?.message,
     evaluate,

@@ -9,8 +9,8 @@ import { parseExactJson } from '../../exact-json.ts';
 import { findOpaModule, takeOpaModule } from '../../opa-module/module-file.ts';
 import type { LoadedPolicy, PolicyInput } from '../../types.ts';
 import { createEngine } from '../engines/table.ts';
-import type { EvaluateMessage, PolicyFacts, ThreadData, ThreadMessage } from './messages.ts';
-import { packFailure, shareFiles, unpackPolicy } from './pack.ts';
+import type { EvaluateMessage, ThreadData, ThreadMessage } from './messages.ts';
+import { describeLoaded, packFailure, shareFiles, unpackPolicy } from './pack.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('This file is run as a thread of the sidecar.');
@@ -31,21 +31,9 @@ async function start(data: ThreadData): Promise<void> {
     return;
   }
   port?.on('message', (message: EvaluateMessage) => evaluate(loaded, message));
-  send({ kind: 'ready', facts: { ...describe(loaded, data.policy.entrypoints), opaModule: await findOpaModule() } });
-}
-
-function describe(loaded: LoadedPolicy, wanted: readonly string[]): Omit<PolicyFacts, 'opaModule'> {
-  const { revision, entrypoints, reads, codes, deterministic, files } = loaded;
-  const names = new Set([...entrypoints, ...wanted]);
-  return {
-    revision,
-    entrypoints,
-    reads,
-    codes,
-    deterministic,
-    shapes: new Map([...names].map((name) => [name, loaded.shape(name)])),
-    files: files && shareFiles(files),
-  };
+  const facts = describeLoaded(loaded, data.policy.entrypoints);
+  const files = facts.files && shareFiles(facts.files);
+  send({ kind: 'ready', facts: { ...facts, files, opaModule: await findOpaModule() } });
 }
 
 function evaluate(loaded: LoadedPolicy, { id, entrypoint, input, nowNs, leftMs }: EvaluateMessage): void {

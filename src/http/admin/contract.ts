@@ -42,6 +42,17 @@ export interface RevisionDocument {
   readonly not_ready?: string | undefined;
 }
 
+/** A process that serves in the place of the one that answers. */
+export interface WorkerDocument {
+  readonly worker: number;
+  readonly pid: number | undefined;
+  readonly started_at: string;
+  readonly serving: boolean;
+  readonly in_flight: number;
+  readonly not_ready: readonly string[];
+  readonly resident_bytes: number;
+}
+
 /** What a rollback or a rollout came to. */
 export interface ChangeDocument {
   readonly policy: string;
@@ -103,6 +114,8 @@ export interface StatusDocument {
   readonly upstream: string;
   readonly listeners: Readonly<Record<string, string>>;
   readonly policies: readonly PolicyDocument[];
+  /** Where there are several. */
+  readonly workers?: readonly WorkerDocument[] | undefined;
   /** Where one is configured. */
   readonly shadow?: Omit<ShadowDocument, 'disagreements'> | undefined;
 }

@@ -8,6 +8,8 @@ export interface OpsThreadData {
   readonly address: Address;
   /** One number: when the event loop last turned, by `process.hrtime`, in ms. */
   readonly turned: BigInt64Array;
+  /** The same of each worker. */
+  readonly workersTurned: BigInt64Array;
   /** Without a turn for so long the loop counts as stuck. */
   readonly stuckMs: number;
 }

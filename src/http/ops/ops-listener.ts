@@ -13,6 +13,8 @@ export interface OpsListenerOptions extends OpsSources {
   readonly address: Address;
   /** Without a turn of the event loop for so long `/healthz` says no. */
   readonly stuckMs?: number;
+  /** When the event loops of workers last turned, by `nowMs` of `messages.ts`, an element for each; none by default. */
+  readonly workersTurned?: BigInt64Array | undefined;
   /** An answer could not be made, or the thread has ended without being told to: nobody sees the sidecar's health then. */
   readonly onError: (error: unknown) => void;
 }
@@ -40,7 +42,9 @@ export async function startOpsListener(options: OpsListenerOptions): Promise<Ops
   const { address, stuckMs = usualStuckMs } = options;
   const bells = new Int32Array(new SharedArrayBuffer(8));
   const ports = new MessageChannel();
-  const workerData: OpsThreadData = { channel: { port: ports.port2, bells, own: 1 }, address, turned, stuckMs };
+  const { workersTurned = new BigInt64Array() } = options;
+  const channelEnd = { port: ports.port2, bells, own: 1 } as const;
+  const workerData: OpsThreadData = { channel: channelEnd, address, turned, workersTurned, stuckMs };
   const thread = new Worker(script, {
     name: 'ops',
     workerData,

@@ -13,7 +13,7 @@ import { type FromThread, nowMs, type OpsThreadData, type ToThread } from './mes
 // An import of node:http reads each of its exports, WebSocket among them, and so takes 5 MB more in a thread.
 const { createServer } = process.getBuiltinModule('node:http');
 
-function start({ channel: end, address, turned, stuckMs }: OpsThreadData): void {
+function start({ channel: end, address, turned, workersTurned, stuckMs }: OpsThreadData): void {
   const waiting = new Map<number, ServerResponse>();
   let lastId = 0;
   const server = createServer((request, response) => {
@@ -48,8 +48,16 @@ function start({ channel: end, address, turned, stuckMs }: OpsThreadData): void 
   const send = (message: FromThread): void => channel.send(message);
 
   function describeHealth(): OpsAnswer {
-    const stuck = Number(nowMs() - Atomics.load(turned, 0));
-    return stuck < stuckMs ? plain(200, 'ok') : plain(503, `The event loop has been stuck for ${stuck} ms.`);
+    const now = nowMs();
+    const stuck = Number(now - Atomics.load(turned, 0));
+    // What is known of the others is only as new.
+    if (stuck >= stuckMs) return plain(503, `The event loop has been stuck for ${stuck} ms.`);
+    for (let index = 0; index < workersTurned.length; index += 1) {
+      const behind = Number(now - Atomics.load(workersTurned, index));
+      if (behind >= stuckMs)
+        return plain(503, `The event loop of worker ${index + 1} has been stuck for ${behind} ms.`);
+    }
+    return plain(200, 'ok');
   }
 }
 

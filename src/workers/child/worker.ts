@@ -1,0 +1,206 @@
+/** A worker: serves requests, and does what the primary says. */
+import { performance } from 'node:perf_hooks';
+
+import type { Served } from '../../composition/served.ts';
+import { type Prepared, prepareServing } from '../../composition/serving.ts';
+import type { DrainState } from '../../http/drain.ts';
+import { createLogger, type Logger } from '../../telemetry/log.ts';
+import { tellOfPolicies } from '../../telling/policies.ts';
+import { tellOfShadow } from '../../telling/shadow.ts';
+import { createTellable } from '../../telling/user-code.ts';
+import type { Config } from '../../types.ts';
+import { packError } from '../failure.ts';
+import type { FromWorker, Question, Questions, Start, Subject, ToWorker, Vitals } from '../messages.ts';
+import { shareLimits } from '../share.ts';
+import { loadRecorded } from '../sources.ts';
+import { createOutbox, type Outbox } from './outbox.ts';
+import { createReplica, type Replica } from './replica.ts';
+
+type Handlers = { readonly [S in Subject]: (ask: Questions[S]['ask']) => Promise<Questions[S]['answer']> };
+
+/** A worker that was told what to begin with. */
+interface Begun {
+  readonly log: Logger;
+  readonly config: Config;
+  readonly outbox: Outbox;
+  readonly replica: Replica;
+  readonly prepared: Prepared;
+}
+
+const vitalsMs = 250;
+/** Of keys and files: for operators. */
+const identityEvery = 8;
+
+export function startWorker(): void {
+  let drainState: DrainState = 'serving';
+  let begun: Begun | undefined;
+  let served: Served | undefined;
+  let beats = 0;
+  /** One after the other: what decides is what came last. */
+  let last: Promise<unknown> = Promise.resolve();
+
+  const handlers: Handlers = {
+    start: (start) =>
+      inTurn(async () => {
+        drainState = start.drainState;
+        begun = await begin(start);
+        return undefined;
+      }),
+    load: (offer) => inTurn(() => ready().replica.load(offer)),
+    decide: (choices) =>
+      inTurn(async () => {
+        await ready().replica.decide(choices);
+        return undefined;
+      }),
+    serve: () => inTurn(serve),
+    async tell() {
+      tellNow();
+      say({ kind: 'vitals', vitals: describe(true) });
+    },
+    async look() {
+      await served?.look();
+    },
+    end,
+  };
+
+  process.on('message', (message: ToWorker) => hear(message));
+  process.on('uncaughtExceptionMonitor', tellNow);
+  setInterval(() => say({ kind: 'vitals', vitals: describe(beats++ % identityEvery === 0) }), vitalsMs);
+
+  function hear(message: ToWorker): void {
+    switch (message.kind) {
+      case 'ask':
+        void answer(message);
+        return;
+      case 'drop':
+        void inTurn(async () => begun?.replica.drop(message.id));
+        return;
+      case 'drain':
+        drainState = message.state;
+        return;
+      case 'log_level':
+        if (begun !== undefined) begun.log.level = message.level;
+        return;
+      case 'audit_fails':
+        begun?.outbox.auditFails(message.fails);
+        return;
+      case 'admitted':
+        begun?.outbox.admitted(message.id, message.refused);
+    }
+  }
+
+  async function answer(question: Question): Promise<void> {
+    const { id } = question;
+    try {
+      const value = await run(question);
+      say({ kind: 'answer', id, value });
+    } catch (error) {
+      say({ kind: 'failed', id, failure: packError(error) });
+    }
+  }
+
+  function run(question: Question): Promise<unknown> {
+    switch (question.about) {
+      case 'start':
+        return handlers.start(question.ask);
+      case 'load':
+        return handlers.load(question.ask);
+      case 'decide':
+        return handlers.decide(question.ask);
+      case 'end':
+        return handlers.end(question.ask);
+      default:
+        return handlers[question.about](undefined);
+    }
+  }
+
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = last.then(work);
+    last = done.catch(() => {});
+    return done;
+  }
+
+  function ready(): Begun {
+    if (begun === undefined) throw new Error('The worker was not told what to begin with.');
+    return begun;
+  }
+
+  async function serve(): Promise<number> {
+    const { replica, outbox, prepared } = ready();
+    served = await prepared.serve({
+      policy: replica.deciding,
+      shadow: replica.shadow,
+      observers: [outbox.observe],
+      admit: outbox.admit,
+      drainState: () => drainState,
+    });
+    // The files may have changed since the sidecar started.
+    await served.look();
+    return served.data.port;
+  }
+
+  function tellNow(): void {
+    void served?.tellNow();
+    begun?.outbox.flush();
+  }
+
+  async function end(graceMs: number): Promise<undefined> {
+    await served?.end(graceMs);
+    served?.close();
+    await begun?.replica.close();
+    tellNow();
+    say({ kind: 'vitals', vitals: describe(false) });
+  }
+
+  function describe(withIdentity: boolean): Vitals {
+    const { user, system } = process.cpuUsage();
+    return {
+      inFlight: served?.inFlight() ?? 0,
+      notReady: served?.notReady() ?? ['a worker does not take connections yet'],
+      engines: begun?.replica.engines() ?? [],
+      expiries: [...(served?.expiries() ?? [])],
+      identity: withIdentity ? served?.describeIdentity() : undefined,
+      residentBytes: process.memoryUsage.rss(),
+      cpuS: (user + system) / 1e6,
+      busyS: performance.eventLoopUtilization().active / 1000,
+    };
+  }
+}
+
+async function begin(start: Start): Promise<Begun> {
+  const config = shareLimits(loadRecorded(start.sources), start.count);
+  const outbox = createOutbox({ file: config.audit.file, auditFails: start.auditFails, send: say });
+  const log = createLogger(config.log.level, { output: { write: outbox.log }, base: { worker: start.number } });
+  log.level = start.logLevel;
+  const metrics = createCounting(outbox);
+  const tellable = createTellable(config);
+  const telling = tellOfPolicies(log, { policyReloaded() {} }, tellable);
+  const shadowTelling =
+    config.shadow &&
+    tellOfShadow(config.shadow, { log, tellable, onEvent: undefined, metrics: { shadowDecided() {} } });
+  const replica = createReplica(config, {
+    policies: telling,
+    shadow: shadowTelling && {
+      onEvaluationError: shadowTelling.onEvaluationError,
+      onResult: (result) => outbox.count(['shadowDecided', result]),
+      onDisagreement: outbox.disagree,
+    },
+  });
+  const prepared = await prepareServing(config, { log, metrics, extraHeaders: {}, pseudonym: start.pseudonym });
+  return { log, config, outbox, replica, prepared };
+}
+
+/** What is counted where a request is served is counted by the primary. */
+function createCounting(outbox: Outbox): Parameters<typeof prepareServing>[1]['metrics'] {
+  return {
+    auditFailed: (sink, events = 1) => outbox.count(['auditFailed', sink, events]),
+    handshakeFailed: (reason) => outbox.count(['handshakeFailed', reason]),
+    tlsReloaded: (connection, result) => outbox.count(['tlsReloaded', connection, result]),
+    identityReloaded: (source, issuer, result) => outbox.count(['identityReloaded', source, issuer, result]),
+  };
+}
+
+function say(message: FromWorker, onSent: () => void = () => {}): void {
+  // Of a primary that is gone the event tells that ends this process.
+  if (process.connected) process.send?.(message, undefined, undefined, onSent);
+}
