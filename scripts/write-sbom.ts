@@ -39,16 +39,31 @@ document.dependencies = document.dependencies
     dependsOn: dependsOn.filter((each) => refs.has(each)),
   }));
 
-const goMod = readFileSync(new URL('../opa/go.mod', import.meta.url), 'utf8');
-const modules = [...goMod.matchAll(/^(?:\t|require )(\S+) (v\S+)(?: \/\/ indirect)?$/gm)].map(
-  ([, module = '', tag = '']) => ({
-    'bom-ref': `pkg:golang/${module}@${tag}`,
-    type: 'library',
-    name: module,
-    version: tag,
-    scope: 'required',
-    purl: `pkg:golang/${module}@${tag}`,
-  }),
-);
+/** What is compiled in, less than go.mod names; and Go's own library, in which faults are found too. */
+function goModules(): readonly (readonly [module: string, version: string])[] {
+  const go = (...args: readonly string[]): string =>
+    execFileSync('go', args, {
+      cwd: fileURLToPath(new URL('../opa/', import.meta.url)),
+      encoding: 'utf8',
+      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off', GOOS: 'wasip1', GOARCH: 'wasm' },
+    }).trim();
+  try {
+    const format = '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}';
+    const lines = new Set(go('list', '-deps', '-f', format, '.').split('\n'));
+    const modules = [...lines].filter((line) => line !== '').map((line) => line.split(' '));
+    const own: (readonly [string, string])[] = modules.map(([module = '', version = '']) => [module, version]);
+    return [...own.sort(), ['stdlib', go('env', 'GOVERSION').replace(/^go/, '')]];
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (!isMissing) throw error;
+    process.stderr.write('Go is needed to tell what opa.wasm is made of: install Go 1.21 or newer.\n');
+    process.exit(1);
+  }
+}
+
+const modules = goModules().map(([name, tag]) => {
+  const purl = `pkg:golang/${name}@${tag}`;
+  return { 'bom-ref': purl, type: 'library', name, version: tag, scope: 'required', purl };
+});
 document.components.push(...modules);
 process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);

@@ -1,10 +1,9 @@
 /** What is published: packed, installed elsewhere, run from emitted JavaScript with its workers and data files. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -14,31 +13,48 @@ import { run } from '../support/running.ts';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const limits = { timeout: 240_000, maxBuffer: 1 << 26 };
 
-async function install(t: TestContext): Promise<string> {
+/**
+ * A machine that has Node 26 with npm and nothing else of ours: no Go, no opa, no other Node.
+ * @returns its environment
+ */
+async function bareMachine(t: TestContext): Promise<NodeJS.ProcessEnv> {
+  const bin = await mkdtemp(join(tmpdir(), 'opallama-bin-'));
+  t.after(() => rm(bin, { recursive: true }));
+  await symlink(process.execPath, join(bin, 'node'));
+  for (const command of ['npm', 'npx', 'sh']) await symlink(await findCommand(command), join(bin, command));
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(?:OPALLAMA|OLLAMA|npm|NODE|GO)/i.test(name));
+  return { ...Object.fromEntries(inherited), PATH: bin };
+}
+
+async function findCommand(name: string): Promise<string> {
+  const { stdout } = await promisify(execFile)('sh', ['-c', `command -v ${name}`]);
+  return realpath(stdout.trim());
+}
+
+async function install(t: TestContext, env: NodeJS.ProcessEnv): Promise<string> {
   const elsewhere = await mkdtemp(join(tmpdir(), 'opallama-packed-'));
   t.after(() => rm(elsewhere, { recursive: true }));
   await promisify(execFile)('npm', ['pack', '--pack-destination', elsewhere], { ...limits, cwd: root });
+  const options = ['--prefer-offline', '--no-audit', '--no-fund'];
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
   await writeFile(join(elsewhere, 'package.json'), '{"private":true}');
-  await promisify(execFile)(
-    'npm',
-    ['install', '--prefer-offline', '--no-audit', '--no-fund', `./opallama-${version}.tgz`],
-    {
-      ...limits,
-      cwd: elsewhere,
-    },
-  );
+  await promisify(execFile)('npm', ['install', ...options, `./opallama-${version}.tgz`], {
+    ...limits,
+    cwd: elsewhere,
+    env,
+  });
   return elsewhere;
 }
 
 test('the packed package runs where it is installed', { timeout: 300_000 }, async (t) => {
-  const elsewhere = await install(t);
+  const env = await bareMachine(t);
+  const elsewhere = await install(t, env);
   const command = join(elsewhere, 'node_modules/opallama/bin/opallama.js');
   const opallama = (...args: readonly string[]) =>
-    promisify(execFile)(process.execPath, [command, ...args], { ...limits, cwd: elsewhere });
+    promisify(execFile)(process.execPath, [command, ...args], { ...limits, cwd: elsewhere, env });
 
-  const { stdout: version } = await opallama('--version');
-  assert.match(version, /^\d+\.\d+\.\d+\n$/);
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  assert.equal((await opallama('--version')).stdout, `${version}\n`);
 
   // The compiler's child process and the module behind it.
   await cp(join(root, 'policies'), join(elsewhere, 'policies'), { recursive: true });
@@ -74,33 +90,34 @@ test('the packed package runs where it is installed', { timeout: 300_000 }, asyn
   const { stdout: ofModule } = await promisify(execFile)(process.execPath, [command, 'check'], {
     ...limits,
     cwd: elsewhere,
-    env: { ...process.env, OPALLAMA_POLICY__ENGINE: 'module', OPALLAMA_POLICY__PATH: 'authz.ts' },
+    env: { ...env, OPALLAMA_POLICY__ENGINE: 'module', OPALLAMA_POLICY__PATH: 'authz.ts' },
   });
   assert.match(ofModule, /authz\.ts: revision [0-9a-f]{12}/);
 
-  // The shipped policy, the practice upstream, the listeners.
-  // As a person would start them, on a machine that has neither Go nor an opa.
-  const withoutGo = (process.env['PATH'] ?? '')
-    .split(delimiter)
-    .filter((each) => !['go', 'opa'].some((name) => existsSync(join(each, name))));
-  const running = run('npx', ['opallama', 'quickstart'], {
-    cwd: elsewhere,
-    env: {
-      OLLAMA_HOST: '127.0.0.1:9',
-      OLLAMA_BASE_URL: undefined,
-      OPALLAMA_POLICY__PATH: undefined,
-      PATH: [dirname(process.execPath), ...withoutGo].join(delimiter),
-    },
-  });
+  // As a person would start it: the shipped policy is compiled, the practice upstream answers.
+  await rm(join(elsewhere, 'opallama.yaml'));
+  const running = run('npx', ['opallama', 'quickstart'], { cwd: elsewhere, env: { ...onlyThese(env), ...noOllama } });
   t.after(() => running.stop());
   await running.waitFor(/Ctrl\+C stops it/);
-  const data = /data {5}(\S+)/.exec(running.stderr())?.[1] ?? '';
   const token = /TOKEN=(\S+)/.exec(running.stderr())?.[1] ?? '';
-  const answer = await fetch(`${data}/v1/chat/completions`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}` },
-    body: JSON.stringify({ model: 'llama3.2', messages: [{ role: 'user', content: 'hi' }] }),
-  });
-  assert.equal(answer.status, 200);
-  assert.match(await answer.text(), /"finish_reason":"stop"/);
+  const data = /data {5}(\S+)/.exec(running.stderr())?.[1] ?? '';
+  const ask = (model: string) =>
+    fetch(`${data}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+      body: JSON.stringify({ model, messages: [{ role: 'user', content: 'hi' }] }),
+    });
+  const allowed = await ask('llama3.2');
+  assert.equal(allowed.status, 200);
+  assert.match(await allowed.text(), /"finish_reason":"stop"/);
+  const denied = await ask('gpt-oss:120b-cloud');
+  assert.equal(denied.status, 403);
+  assert.match(await denied.text(), /cloud_model_not_allowed/);
 });
+
+const noOllama = { OLLAMA_HOST: '127.0.0.1:9', OLLAMA_BASE_URL: undefined };
+
+/** What the test has and the machine has not is taken out. */
+function onlyThese(env: NodeJS.ProcessEnv): Readonly<Record<string, string | undefined>> {
+  return { ...Object.fromEntries(Object.keys(process.env).map((name) => [name, undefined])), ...env };
+}
