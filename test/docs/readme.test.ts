@@ -130,6 +130,15 @@ test('every file and folder of the project that a paper names is there', async (
   assert.deepEqual(missing, []);
 });
 
+test('the README leads to every paper below docs', async () => {
+  const papers = (await listPapers()).filter((paper) => /^docs\/[\w-]+\.md$/.test(paper));
+  assert.ok(papers.length > 15);
+  assert.deepEqual(
+    papers.filter((paper) => !readme.includes(`(${paper})`)),
+    [],
+  );
+});
+
 test('every decision stands in the list of decisions', () => {
   const pages = readdirSync(join(root, 'docs/decisions')).filter((file) => /^\d{3}-.*\.md$/.test(file));
   const list = readPaper('docs/decisions/README.md');
