@@ -121,15 +121,15 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       drainState: drain.state,
     })
     .catch(abandon);
-  const { agent } = served;
+  const { connections } = served;
   const models = createModelList({
     baseUrl: config.upstream.baseUrl,
-    agent,
+    connections,
     canonicalize: (name) => shortName(resolveModelName(name)),
   });
   const health =
     config.upstream.readiness === 'required'
-      ? watchUpstream({ baseUrl: config.upstream.baseUrl, agent, everyMs: config.upstream.checkEvery })
+      ? watchUpstream({ baseUrl: config.upstream.baseUrl, connections, everyMs: config.upstream.checkEvery })
       : undefined;
   let closing = false;
   const notReady = (): readonly string[] => [

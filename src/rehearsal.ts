@@ -83,7 +83,6 @@ export async function rehearse(parts: RehearsalParts, request: RawRequest): Prom
     policy: () => parts.policy,
     upstream: {
       id: config.upstream.baseUrl.origin,
-      host: config.upstream.baseUrl.host,
       send() {
         forwarded = true;
         const answer = Promise.reject(new RequestError('upstream_unreachable'));

@@ -10,7 +10,7 @@ import type { Command } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
 import type { Config } from '../types.ts';
-import { createUpstreamAgent } from '../upstream/agent.ts';
+import { openConnections } from '../upstream/connections.ts';
 import { readModelNames } from '../upstream/model-list.ts';
 import { createPracticeUpstream, PRACTICE_HEADER } from '../upstream/practice/server.ts';
 import { addConfigOptions, type CliDeps, type ConfigOptions, readConfig } from './config-options.ts';
@@ -96,13 +96,13 @@ function makeToken(config: Config): string {
 
 /** @returns the name of a model that this Ollama has, `undefined` where none answers */
 async function findModel({ baseUrl, tls }: Config['upstream']): Promise<string | undefined> {
-  const agent = createUpstreamAgent(baseUrl, tls);
+  const connections = openConnections({ baseUrl, tls, timeouts: { connect: 1000, firstByte: 1000 } });
   try {
-    return (await readModelNames(baseUrl, 1000, agent)).find(isSafeAndLocal) ?? 'llama3.2';
+    return (await readModelNames(baseUrl, 1000, connections)).find(isSafeAndLocal) ?? 'llama3.2';
   } catch {
     return undefined;
   } finally {
-    agent.close();
+    connections.close();
   }
 }
 

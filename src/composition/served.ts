@@ -3,7 +3,7 @@ import type { WorkerDocument } from '../http/admin/contract.ts';
 import type { DrainState } from '../http/drain.ts';
 import type { IdentityDescription } from '../identity/describe-identity.ts';
 import type { Address } from '../types.ts';
-import type { UpstreamAgent } from '../upstream/agent.ts';
+import type { Connections } from '../upstream/connections.ts';
 
 export interface Served {
   /** What was bound. */
@@ -11,7 +11,7 @@ export interface Served {
   /** Id of the upstream. */
   readonly upstream: string;
   /** For questions of other parts to the upstream. */
-  readonly agent: UpstreamAgent;
+  readonly connections: Connections;
   /** This sidecar's own name in `Via`. */
   readonly pseudonym: string;
   /** Requests that have not ended, as far as it is known without a question. */

@@ -25,7 +25,7 @@ import { tellOfConnections } from '../telling/connections.ts';
 import { tellOfIdentity } from '../telling/identity.ts';
 import { type WatchedTls, watchCertificates } from '../tls/watch.ts';
 import type { Config } from '../types.ts';
-import { createUpstreamAgent, type UpstreamAgent } from '../upstream/agent.ts';
+import { type Connections, openConnections } from '../upstream/connections.ts';
 import { createUpstream } from '../upstream/proxy.ts';
 import { createVia } from '../upstream/via.ts';
 import { listen } from './listen.ts';
@@ -87,7 +87,7 @@ interface IdentifiedParts extends ServingParts {
 
 async function serve(config: Config, parts: IdentifiedParts, options: ServingOptions): Promise<Served> {
   const { log, metrics, identity } = parts;
-  const agent = createUpstreamAgent(config.upstream.baseUrl, config.upstream.tls);
+  const connections = openConnections({ ...config.upstream, timeouts: config.timeouts });
   const batch = createBatch({
     delayMs: 20,
     most: 1000,
@@ -104,8 +104,7 @@ async function serve(config: Config, parts: IdentifiedParts, options: ServingOpt
   });
   const upstream = createUpstream({
     baseUrl: config.upstream.baseUrl,
-    agent,
-    timeouts: config.timeouts,
+    connections,
     onTlsError: (error, request_id) =>
       log.error(
         { err: error, request_id, upstream: config.upstream.baseUrl.origin },
@@ -135,7 +134,7 @@ async function serve(config: Config, parts: IdentifiedParts, options: ServingOpt
   const connectionTelling = tellOfConnections(log, metrics);
   const { onHandshakeFailure } = connectionTelling;
   const dataListener = createDataListener({ config, pipeline, record, faults, onHandshakeFailure });
-  const secured = securedConnections(config, dataListener, agent);
+  const secured = securedConnections(config, dataListener, connections);
   const certificates = watchCertificates(secured, connectionTelling.onCertificates);
   const closeServer = createServerClose(dataListener.server);
   const data = await listen(dataListener.server, config.listen.data);
@@ -143,7 +142,7 @@ async function serve(config: Config, parts: IdentifiedParts, options: ServingOpt
   return {
     data,
     upstream: upstream.id,
-    agent,
+    connections,
     pseudonym: via.pseudonym,
     inFlight: pipeline.inFlight,
     countInFlight: pipeline.inFlight,
@@ -168,7 +167,11 @@ async function serve(config: Config, parts: IdentifiedParts, options: ServingOpt
 }
 
 /** What is made with certificates of files, and how each takes new ones. */
-function securedConnections(config: Config, { replace }: DataListener, agent: UpstreamAgent): readonly WatchedTls[] {
+function securedConnections(
+  config: Config,
+  { replace }: DataListener,
+  connections: Connections,
+): readonly WatchedTls[] {
   const secured: WatchedTls[] = [];
   const { tls } = config.listen;
   if (tls !== undefined && replace !== undefined)
@@ -179,7 +182,7 @@ function securedConnections(config: Config, { replace }: DataListener, agent: Up
       connection: 'upstream',
       files: upstream.files,
       material: upstream.material,
-      apply: agent.replace,
+      apply: connections.replace,
     });
   }
   return secured;

@@ -29,6 +29,7 @@ import type { AnswerKind, Config, DecidingPolicy, Decision, Principal } from '..
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import type { Via } from '../upstream/via.ts';
+import type { UpstreamAnswer } from '../upstream-answer.ts';
 import { answerDenial, answerError, renderErrorFrame, sendAnswer } from './answer.ts';
 import { answerKind } from './answer-kind.ts';
 import { asksForDebug, readRequestId, readTrace } from './correlation.ts';
@@ -267,7 +268,6 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       if (upload !== undefined && waitsToBeAsked()) response.writeContinue();
       const length = upload === undefined ? bytes?.length : upload.length;
       const headers = buildRequestHeaders(request.headers, {
-        host: upstream.host,
         via: parts.via.extend(request.headers.via),
         requestId,
         trace,
@@ -294,7 +294,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       if (clientLeft) exchange.abandon();
       const deadline = startDeadline(config.timeouts.total, () => exchange.abandon());
 
-      let source: IncomingMessage;
+      let source: UpstreamAnswer;
       try {
         source = await exchange.answer;
       } catch (error) {
@@ -310,7 +310,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     }
 
     async function stream({ source, deadline, answer, hideUsage, headersToAdd }: Passed): Promise<() => Exit> {
-      const status = source.statusCode ?? 502;
+      const { status } = source;
       const framing = readFraming(source.headers['content-type']);
       trail?.answered({ status, framing });
       // Errors and lists say no counts.
@@ -385,7 +385,7 @@ interface Judged extends JudgedBody {
 
 /** What is left of a request once its answer begins. */
 interface Passed {
-  readonly source: IncomingMessage;
+  readonly source: UpstreamAnswer;
   readonly deadline: Deadline;
   /** Of the answer. */
   readonly answer: AnswerKind | undefined;

@@ -3,7 +3,7 @@
  * the head alone; what the digest in the path names is all that may arrive.
  */
 import { createHash } from 'node:crypto';
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 
 import { RequestError } from '../errors.ts';
 
@@ -18,18 +18,18 @@ export interface Upload {
   /** Bytes as announced; undefined: chunked. */
   readonly length: number | undefined;
   /**
-   * Passes the body on, at the upstream's pace. The last bytes wait until the digest is known to be right: one that is not
-   * destroys the upstream's connection before the end of the body, so that nothing whole ever arrives there.
+   * The body, at the pace at which it is taken. The last bytes wait until the digest is known to be right: one that is not
+   * ends it before, so that nothing whole ever arrives.
    *
-   * @param onSent all of it has left
+   * @param fail told why not all of it comes: a RequestError `digest_mismatch`, `body_too_large`, `request_timeout`,
+   *   `upstream_timeout`, `client_closed_request`. It has to end whatever reads the rest.
    */
-  pipe(outgoing: ClientRequest, onSent: () => void): void;
+  read(fail: (error: RequestError) => void): AsyncIterable<Buffer>;
 }
 
 /**
  * @param digest `sha256:` and 64 digits, as the path has it
- * @throws RequestError `body_too_large` where that is announced. Later `outgoing` is destroyed with a RequestError
- *   `digest_mismatch`, `body_too_large`, `request_timeout`, `upstream_timeout`, `client_closed_request`
+ * @throws RequestError `body_too_large` where that is announced
  */
 export function receiveUpload(request: IncomingMessage, digest: string, limits: UploadLimits): Upload {
   const announced = request.headers['content-length'];
@@ -40,65 +40,49 @@ export function receiveUpload(request: IncomingMessage, digest: string, limits: 
 
   return {
     length,
-    pipe(outgoing, onSent) {
+    async *read(fail) {
       const hash = createHash('sha256');
       let bytes = 0;
       let held: Buffer | undefined;
-      let waiting = false;
-      let timer: NodeJS.Timeout | undefined;
-      if (limits.idleMs > 0) {
-        const code = (): 'upstream_timeout' | 'request_timeout' => (waiting ? 'upstream_timeout' : 'request_timeout');
-        timer = setTimeout(() => fail(new RequestError(code())), limits.idleMs).unref();
-      }
-
-      function stop(): void {
+      let waitsFor: 'request_timeout' | 'upstream_timeout' = 'request_timeout';
+      const timer =
+        limits.idleMs > 0 ? setTimeout(() => fail(new RequestError(waitsFor)), limits.idleMs).unref() : undefined;
+      const onGone = (): void => {
+        if (!request.complete) fail(new RequestError('client_closed_request'));
+      };
+      request.once('close', onGone);
+      try {
+        // The rest of a request that failed is still read, for as long as it takes to answer (src/http/linger.ts).
+        for await (const chunk of readChunks(request)) {
+          bytes += chunk.length;
+          if (isTooLarge(bytes)) throw tooLarge();
+          hash.update(chunk);
+          if (held !== undefined) {
+            waitsFor = 'upstream_timeout';
+            timer?.refresh();
+            yield held;
+            waitsFor = 'request_timeout';
+          }
+          timer?.refresh();
+          held = chunk;
+        }
+        if (`sha256:${hash.digest('hex')}` !== digest) throw new RequestError('digest_mismatch');
+        if (held !== undefined) yield held;
+      } catch (error) {
+        const failure = error instanceof RequestError ? error : new RequestError('client_closed_request');
+        fail(failure);
+        throw failure;
+      } finally {
         clearTimeout(timer);
-        request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
-        outgoing.off('drain', onDrain).off('close', stop);
-        request.pause();
+        request.off('close', onGone);
       }
-      function fail(error: RequestError): void {
-        stop();
-        outgoing.destroy(error);
-      }
-      function onData(chunk: Buffer): void {
-        timer?.refresh();
-        bytes += chunk.length;
-        if (isTooLarge(bytes)) {
-          fail(tooLarge());
-          return;
-        }
-        hash.update(chunk);
-        if (held !== undefined && !outgoing.write(held)) {
-          waiting = true;
-          request.pause();
-        }
-        held = chunk;
-      }
-      function onDrain(): void {
-        waiting = false;
-        timer?.refresh();
-        request.resume();
-      }
-      function onEnd(): void {
-        if (`sha256:${hash.digest('hex')}` === digest) {
-          stop();
-          outgoing.once('finish', onSent).end(held);
-        } else fail(new RequestError('digest_mismatch'));
-      }
-      function onGone(): void {
-        fail(new RequestError('client_closed_request'));
-      }
-
-      if (request.destroyed) {
-        onGone();
-        return;
-      }
-      request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
-      // Ollama may answer before it has all, where it has the blob already: the rest is then nobody's.
-      outgoing.on('drain', onDrain).on('close', stop);
     },
   };
+}
+
+/** Without the end of the stream where its reader leaves. */
+function readChunks(request: IncomingMessage): AsyncIterable<Buffer> {
+  return { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) };
 }
 
 function tooLarge(): RequestError {

@@ -2,15 +2,16 @@
  * Hands the upstream's answer to the client as it comes, backpressure included, and ends in exactly one way. An answer of
  * known, small length is gathered and sent at once: that is cheaper, and a death midway is still a whole error answer.
  */
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 import { type ErrorCode, RequestError } from '../errors.ts';
+import type { UpstreamAnswer } from '../upstream-answer.ts';
 import type { Filter } from './hide-usage.ts';
 import { watchPause } from './pause.ts';
 import type { Tap } from './tap.ts';
 
 export interface Delivery {
-  readonly source: IncomingMessage;
+  readonly source: UpstreamAnswer;
   readonly sink: ServerResponse;
   readonly status: number;
   readonly headers: OutgoingHttpHeaders;
@@ -51,36 +52,8 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
 
   // The upstream's pause, not the client's: it does not count while the client is what is waited for, nor for an answer
   // that is here.
-  let pause = delivery.idleMs > 0 && !source.complete ? watchPause(delivery.idleMs, onLongPause) : undefined;
+  let pause = delivery.idleMs > 0 && !source.isComplete ? watchPause(delivery.idleMs, onLongPause) : undefined;
 
-  source.on('data', (chunk: Buffer) => {
-    if (ended) return;
-    if (!started) {
-      started = true;
-      delivery.onFirstByte();
-    }
-    pause?.end();
-    if (gathered !== undefined) gathered.push(chunk);
-    else send(filter === undefined ? chunk : filter.push(chunk));
-    tap?.observe(chunk);
-  });
-  source.once('end', () => {
-    if (!source.complete) return cut('upstream_died');
-    if (ended) return;
-    if (gathered !== undefined) {
-      sink.writeHead(delivery.status, delivery.headers);
-      sink.end(gathered.length === 1 ? gathered[0] : Buffer.concat(gathered));
-    } else {
-      const rest = filter?.flush();
-      if (rest !== undefined && rest.length > 0) sink.write(rest);
-      sink.end();
-    }
-    pause?.stop();
-  });
-  source.once('error', () => cut('upstream_died'));
-  source.once('close', () => {
-    if (!source.complete) cut('upstream_died');
-  });
   sink.once('close', () => settle(sink.writableFinished ? 'whole' : 'client_left'));
 
   if (gathered === undefined) {
@@ -92,7 +65,33 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
   }
   // The client may have left while the upstream was asked.
   if (sink.destroyed) settle('client_left');
+  else source.read({ onData, onEnd, onError: () => cut('upstream_died') });
   return { ended: promise, cut };
+
+  function onData(chunk: Buffer): void {
+    if (ended) return;
+    if (!started) {
+      started = true;
+      delivery.onFirstByte();
+    }
+    pause?.end();
+    if (gathered !== undefined) gathered.push(chunk);
+    else send(filter === undefined ? chunk : filter.push(chunk));
+    tap?.observe(chunk);
+  }
+
+  function onEnd(): void {
+    if (ended) return;
+    if (gathered !== undefined) {
+      sink.writeHead(delivery.status, delivery.headers);
+      sink.end(gathered.length === 1 ? gathered[0] : Buffer.concat(gathered));
+    } else {
+      const rest = filter?.flush();
+      if (rest !== undefined && rest.length > 0) sink.write(rest);
+      sink.end();
+    }
+    pause?.stop();
+  }
 
   function send(chunk: Buffer): void {
     if (chunk.length === 0) return;
@@ -106,7 +105,7 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
   }
 
   function onLongPause(): void {
-    if (source.isPaused()) pause = watchPause(delivery.idleMs, onLongPause);
+    if (source.isPaused) pause = watchPause(delivery.idleMs, onLongPause);
     else cut('upstream_idle');
   }
 

@@ -13,7 +13,6 @@ const toUpstream: readonly string[] = [
 const toClient: readonly string[] = ['content-type', 'content-length', 'cache-control', 'date', 'allow', 'retry-after'];
 
 export interface RequestHeaderOptions {
-  readonly host: string;
   readonly requestId: string;
   /** The caller's, where it is well-formed. */
   readonly trace: { readonly traceparent: string; readonly tracestate: string | undefined } | undefined;
@@ -26,9 +25,9 @@ export interface RequestHeaderOptions {
   readonly remove: readonly string[];
 }
 
-/** `host` is the upstream's: Ollama on loopback answers 403 to any other. */
+/** Without `host`, which is the upstream's own: Ollama on loopback answers 403 to any other. */
 export function buildRequestHeaders(caller: IncomingHttpHeaders, options: RequestHeaderOptions): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = { host: options.host };
+  const headers: OutgoingHttpHeaders = {};
   for (const name of toUpstream) {
     const value: string | string[] | undefined = caller[name];
     if (value !== undefined) headers[name] = value;
@@ -40,7 +39,8 @@ export function buildRequestHeaders(caller: IncomingHttpHeaders, options: Reques
     if (trace.tracestate !== undefined) headers['tracestate'] = trace.tracestate;
   }
   Object.assign(headers, options.set);
-  for (const name of options.remove) if (name !== 'host') delete headers[name];
+  for (const name of options.remove) delete headers[name];
+  if (headers['host'] !== undefined) delete headers['host'];
   // Behind all that a policy may say: neither the framing nor the loop is its business.
   headers['via'] = options.via;
   if (options.length !== undefined) headers['content-length'] = options.length;

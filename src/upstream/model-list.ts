@@ -2,8 +2,8 @@
  * The models that the upstream lists, for labels of metrics: a name that a caller made up must not become a series, not
  * even one that an alias by prefix answers to.
  */
-import type { UpstreamAgent } from './agent.ts';
-import { getJson } from './get-json.ts';
+import { ask } from './ask.ts';
+import type { Connections } from './connections.ts';
 
 export interface ModelList {
   /** Answers from what is known; a name that isn't may have the list read again, in the background. */
@@ -14,7 +14,7 @@ export interface ModelList {
 
 export interface ModelListOptions {
   readonly baseUrl: URL;
-  readonly agent: UpstreamAgent;
+  readonly connections: Connections;
   /** To the form that is asked for. Throws for what is no model name. */
   readonly canonicalize: (name: string) => string;
   readonly now?: () => number;
@@ -41,7 +41,7 @@ export function createModelList(options: ModelListOptions): ModelList {
   async function refresh(): Promise<void> {
     readAt = now();
     try {
-      const names = await readModelNames(options.baseUrl, timeoutMs, options.agent);
+      const names = await readModelNames(options.baseUrl, timeoutMs, options.connections);
       models = new Set(names.slice(0, mostModels).flatMap(canonicalizeOrDrop));
     } catch {
       // An upstream without this list, or one that is down: names stay `other`, and it is asked again later.
@@ -61,9 +61,10 @@ export function createModelList(options: ModelListOptions): ModelList {
  * @returns the names as Ollama lists them
  * @throws Error where nobody answers, or not with such a list
  */
-export async function readModelNames(baseUrl: URL, timeoutMs: number, agent: UpstreamAgent): Promise<string[]> {
-  const url = new URL(`${baseUrl.pathname.replace(/\/$/, '')}/api/tags`, baseUrl);
-  const list = await getJson(url, timeoutMs, agent.current());
+export async function readModelNames(baseUrl: URL, timeoutMs: number, connections: Connections): Promise<string[]> {
+  const { status, body } = await ask(connections, `${baseUrl.pathname.replace(/\/$/, '')}/api/tags`, { timeoutMs });
+  if (status !== 200) throw new Error(`status ${status}`);
+  const list: unknown = JSON.parse(body.toString('utf8'));
   if (typeof list !== 'object' || list === null || !('models' in list) || !Array.isArray(list.models)) {
     throw new Error('this is no list of models');
   }

@@ -1,29 +1,31 @@
 /**
  * The way to Ollama, by http-proxy-middleware (facts about it: design, upstream). One instance serves all requests; what
- * differs between them rides on the request object.
+ * differs between them rides on the request object. Its last step, the sending, is undici's (docs/decisions/033).
  */
-import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
 
 import { createProxyMiddleware, type Plugin } from 'http-proxy-middleware';
+import type { Dispatcher } from 'undici';
 
-import { type ErrorCode, RequestError } from '../errors.ts';
-import type { UpstreamAgent } from './agent.ts';
+import { RequestError } from '../errors.ts';
+import type { UpstreamAnswer } from '../upstream-answer.ts';
+import { Answer } from './answer.ts';
 import { isAnswerable } from './answerable.ts';
-import { ExchangeRequest, ExchangeResponse, type Observer, type UpstreamRequest } from './exchange.ts';
-import { createWaits, type Wait } from './wait.ts';
+import type { Connections } from './connections.ts';
+import { type BodySource, ExchangeRequest, exchangeResponse, type Sender, type UpstreamRequest } from './exchange.ts';
+import { describeFailure } from './failure.ts';
 
 export interface UpstreamOptions {
   readonly baseUrl: URL;
-  readonly agent: UpstreamAgent;
+  readonly connections: Connections;
   /** The upstream could not be verified, or did not take us; the caller is told no more than that. */
   readonly onTlsError?: (error: unknown, requestId: unknown) => void;
-  /** ms; 0 for none. */
-  readonly timeouts: { readonly connect: number; readonly firstByte: number };
 }
 
 export interface Exchange {
   /** The head of the answer has come. Rejects with a RequestError (502, 504, and 499 once it is abandoned). */
-  readonly answer: Promise<IncomingMessage>;
+  readonly answer: Promise<UpstreamAnswer>;
   /** Lets go of the upstream: Ollama stops to generate as soon as its client is gone. */
   abandon(): void;
 }
@@ -31,211 +33,156 @@ export interface Exchange {
 export interface Upstream {
   /** Names the target in records and errors: scheme, host and port, never a path or a credential. */
   readonly id: string;
-  readonly host: string;
   send(request: UpstreamRequest): Exchange;
   close(): void;
 }
 
-/** An error of ours in the place of the socket's, which would not say which timer it was. */
-class TimeoutError extends Error {
-  readonly code: 'upstream_timeout' | 'upstream_unreachable';
-  constructor(code: 'upstream_timeout' | 'upstream_unreachable') {
-    super(code);
-    this.code = code;
-  }
-}
-
-export function createUpstream(options: UpstreamOptions): Upstream {
-  const { baseUrl } = options;
+export function createUpstream({ baseUrl, connections, onTlsError }: UpstreamOptions): Upstream {
   const id = baseUrl.origin;
   const pathPrefix = baseUrl.pathname.replace(/\/$/, '');
-  const { connect, firstByte } = options.timeouts;
-  const waits = firstByte === 0 ? undefined : createWaits(firstByte, () => new TimeoutError('upstream_timeout'));
-  const terms: Terms = { id, connectMs: connect, waits, onTlsError: options.onTlsError };
-  const target = { protocol: baseUrl.protocol, hostname: baseUrl.hostname, host: baseUrl.host, port: baseUrl.port };
+  const terms: Terms = { id, connections, onTlsError };
 
   const proxy = createProxyMiddleware<ExchangeRequest & IncomingMessage>({
-    target,
-    selfHandleResponse: true,
+    target: { protocol: baseUrl.protocol, hostname: baseUrl.hostname, host: baseUrl.host, port: baseUrl.port },
     // With any other filter the middleware would parse each request's url as a whole.
     pathFilter: () => true,
-    router: prepareAttempt(target, options.agent.current),
     // The default plugins log each request and answer errors with the host's name.
     ejectPlugins: true,
-    plugins: [observe],
+    plugins: [sendByUndici],
   });
 
   return {
     id,
-    host: baseUrl.host,
     send(request) {
-      const attempt = new Attempt(terms, request.headers['x-request-id']);
-      handOver(new ExchangeRequest(request, pathPrefix + request.path, attempt), attempt.response);
+      const attempt = new Attempt(terms, request);
+      const passed = new ExchangeRequest(request, pathPrefix + request.path, attempt);
+      // The middleware's types want Node's own classes; what it touches of them is what ours have (exchange.ts).
+      Reflect.apply(proxy, undefined, [passed, exchangeResponse, attempt.onFault]);
       return attempt;
     },
-    close: options.agent.close,
-  };
-
-  function handOver(request: ExchangeRequest, response: ExchangeResponse): void {
-    // The middleware's types want Node's own classes; what it touches of them is what ours have (exchange.ts).
-    Reflect.apply(proxy, undefined, [request, response, request.attempt.onError]);
-  }
-}
-
-/** Called before each attempt with its own copy of the options: the judged bytes go out by one `end`, cheaper than any stream. */
-function prepareAttempt<Target>(target: Target, agent: () => Agent) {
-  return (request: ExchangeRequest, _response: unknown, attempt: object): Target => {
-    request.url = request.path;
-    Object.assign(attempt, {
-      agent: agent(),
-      buffer: { pipe: (outgoing: ClientRequest) => sendBody(request, outgoing) },
-    });
-    return target;
+    close: connections.close,
   };
 }
 
-function sendBody(request: ExchangeRequest, outgoing: ClientRequest): void {
-  const body = request.takeBody();
-  if (body === undefined || Buffer.isBuffer(body)) outgoing.end(body);
-  else body.pipe(outgoing, () => request.attempt.onSent(outgoing));
-}
-
-const observe: Plugin<ExchangeRequest & IncomingMessage> = (server) => {
-  server.on('proxyReq', (outgoing, request) => request.attempt.onConnection(outgoing, request.isStreamed));
-  server.on('proxyRes', (answer, request) => request.attempt.onAnswer(answer));
-  // One failure can be told twice; the promise behind it takes the first.
-  server.on('error', (error, request) => request?.attempt.onError(error));
-  server.on('econnreset', (error, request) => request?.attempt.onError(error));
+/** Put before the middleware's last step, which it takes the place of: that one has Node's client. All of them are nameless. */
+const sendByUndici: Plugin<ExchangeRequest & IncomingMessage> = (server) => {
+  server.before('web', '', (request) => {
+    if (!(request instanceof ExchangeRequest)) return undefined;
+    request.sender.send(request.path);
+    return true;
+  });
+  server.on('error', (error, request) => request?.sender.onFault(error));
 };
 
 interface Terms {
   readonly id: string;
-  /** 0 for none. */
-  readonly connectMs: number;
-  /** Undefined: as long as it takes. */
-  readonly waits: ReturnType<typeof createWaits> | undefined;
+  readonly connections: Connections;
   readonly onTlsError: UpstreamOptions['onTlsError'];
 }
 
-/**
- * One attempt to have an answer. It times the connection, then the wait for the head of the answer; each ends it with an
- * error that says which.
- */
-class Attempt implements Exchange, Observer {
-  readonly answer: Promise<IncomingMessage>;
-  readonly response = new ExchangeResponse();
+/** One attempt to have an answer, and what undici tells of it. */
+class Attempt implements Exchange, Sender, Dispatcher.DispatchHandler {
+  readonly answer: Promise<UpstreamAnswer>;
   readonly #terms: Terms;
-  readonly #requestId: unknown;
-  #resolve: (answer: IncomingMessage) => void;
+  readonly #method: string;
+  readonly #headers: UpstreamRequest['headers'];
+  #body: UpstreamRequest['body'];
+  #resolve: (answer: UpstreamAnswer) => void;
   #reject: (error: RequestError) => void;
-  #connecting: NodeJS.Timeout | undefined;
-  #wait: Wait | undefined;
-  #settled = false;
+  #controller: Dispatcher.DispatchController | undefined;
+  #answer: Answer | undefined;
+  /** Why nothing more is wanted. */
+  #failure: RequestError | undefined;
 
-  constructor(terms: Terms, requestId: unknown) {
+  constructor(terms: Terms, request: UpstreamRequest) {
     this.#terms = terms;
-    this.#requestId = requestId;
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    this.#method = request.method;
+    this.#headers = request.headers;
+    this.#body = request.body;
+    const { promise, resolve, reject } = Promise.withResolvers<UpstreamAnswer>();
     this.answer = promise;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
-  onConnection(outgoing: ClientRequest, sending: boolean): void {
-    // Abandoned before the middleware, which prepares an attempt asynchronously, listened to it: nothing must be sent.
-    if (this.response.destroyed) {
-      outgoing.destroy();
-      return;
-    }
-    // Without a listener Node closes the connection and tells nobody.
-    outgoing.once('upgrade', (answer, socket) => {
-      socket.destroy();
-      this.onAnswer(answer);
-    });
-    if (outgoing.socket?.connecting !== true) {
-      if (!sending) this.onSent(outgoing);
-      return;
-    }
-    const { connectMs } = this.#terms;
-    if (connectMs > 0) {
-      const late = (): unknown => outgoing.destroy(new TimeoutError('upstream_unreachable'));
-      this.#connecting = setTimeout(late, connectMs).unref();
-    }
-    // Over TLS the connection is there once it is secured.
-    const connected = 'encrypted' in outgoing.socket ? 'secureConnect' : 'connect';
-    outgoing.socket.once(connected, () => (sending ? clearTimeout(this.#connecting) : this.onSent(outgoing)));
+  send(path: string): void {
+    // The middleware prepares asynchronously: it may have been abandoned before.
+    if (this.#failure !== undefined) return;
+    const body = this.#body;
+    // What was sent is held by nobody: this object lives until the answer has ended.
+    this.#body = undefined;
+    this.#terms.connections.dispatch(
+      {
+        path,
+        method: this.#method,
+        headers: this.#headers,
+        body: body === undefined ? null : Buffer.isBuffer(body) ? body : this.#streamed(body),
+      },
+      this,
+    );
   }
 
-  onSent(outgoing: ClientRequest): void {
-    clearTimeout(this.#connecting);
-    if (this.#settled || outgoing.socket === null) return;
-    this.#wait = this.#terms.waits?.(outgoing, outgoing.socket);
+  #streamed(body: BodySource): Readable {
+    return Readable.from(
+      body.read((error) => this.#cancel(error)),
+      { objectMode: false },
+    );
   }
 
-  onAnswer(answer: IncomingMessage): void {
-    this.#settle();
-    if (isAnswerable(answer)) this.#resolve(answer);
-    else {
-      this.response.destroy();
-      this.#fail(new RequestError('upstream_invalid'));
-    }
+  abandon(): void {
+    if (this.#answer !== undefined) this.#answer.destroy();
+    else this.#cancel(new RequestError('client_closed_request'));
+  }
+
+  #cancel(error: RequestError): void {
+    if (this.#failure !== undefined) return;
+    this.#fail(error);
+    this.#controller?.abort(error);
   }
 
   /** Bound, because the middleware calls it as its `next`; without an error that means nothing here. */
-  readonly onError = (error: unknown): void => {
-    if (error === undefined) return;
-    // One failure can be told twice; the promise takes the first.
-    const told = this.#settled;
-    this.#settle();
-    const failure = describeFailure(error, this.#terms.id);
-    if (failure.code === 'upstream_tls' && !told) this.#terms.onTlsError?.(error, this.#requestId);
-    this.#fail(failure);
+  readonly onFault = (error: unknown): void => {
+    if (error !== undefined) this.#fail(describeFailure(error, this.#terms.id));
   };
 
-  abandon(): void {
-    this.#settle();
-    this.response.destroy();
-    this.#fail(new RequestError('client_closed_request'));
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#failure !== undefined) controller.abort(this.#failure);
   }
 
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    // An interim answer says nothing yet.
+    if (status >= 100 && status < 200) return;
+    if (isAnswerable(status, headers, countParts(controller.rawHeaders))) {
+      this.#answer = new Answer(controller, status, headers);
+      this.#resolve(this.#answer);
+    } else this.#cancel(new RequestError('upstream_invalid'));
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#answer?.receive(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#answer?.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#answer !== undefined) this.#answer.fail();
+    else this.onFault(error);
+  }
+
+  /** The first failure is the one that counts. */
   #fail(error: RequestError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    if (error.code === 'upstream_tls') this.#terms.onTlsError?.(error.cause, this.#headers['x-request-id']);
     // Who abandons it may not wait for it any more.
     this.answer.catch(() => undefined);
     this.#reject(error);
   }
-
-  #settle(): void {
-    this.#settled = true;
-    clearTimeout(this.#connecting);
-    this.#wait?.end();
-    this.#wait = undefined;
-  }
 }
 
-function describeFailure(error: unknown, id: string): RequestError {
-  // A body that could not be sent whole says why.
-  if (error instanceof RequestError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const ours = classify(code);
-  const message = ours === 'upstream_unreachable' ? `Cannot reach Ollama at ${id}. Is it running?` : undefined;
-  return new RequestError(ours, message, { cause: error });
-}
-
-function classify(code: string): ErrorCode {
-  if (code === 'upstream_timeout' || code === 'upstream_unreachable') return code;
-  // The connection was there and ended, or what came over it was not HTTP.
-  if (code === 'ECONNRESET' || code === 'EPIPE') return 'upstream_reset';
-  if (isTlsCode(code)) return 'upstream_tls';
-  return code.startsWith('HPE_') ? 'upstream_invalid' : 'upstream_unreachable';
-}
-
-/**
- * Codes of Node's and OpenSSL's for a connection that cannot be secured: theirs of the protocol, and the names of
- * OpenSSL's verification results (`X509_V_ERR_...`), which have no prefix of their own.
- */
-function isTlsCode(code: string): boolean {
-  return (
-    /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_)/.test(code) ||
-    ['EPROTO', 'INVALID_CA', 'INVALID_PURPOSE', 'PATH_LENGTH_EXCEEDED', 'HOSTNAME_MISMATCH'].includes(code)
-  );
+function countParts(rawHeaders: Dispatcher.DispatchController['rawHeaders']): number {
+  return Array.isArray(rawHeaders) ? rawHeaders.length : 0;
 }

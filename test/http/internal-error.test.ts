@@ -9,7 +9,7 @@ import { createPipeline, type PipelineParts } from '../../src/http/pipeline.ts';
 import { createSocketFaults } from '../../src/http/socket-faults.ts';
 import { createBodyBudget } from '../../src/input/body.ts';
 import type { AuditEvent, Config } from '../../src/types.ts';
-import { createUpstreamAgent } from '../../src/upstream/agent.ts';
+import { openConnections } from '../../src/upstream/connections.ts';
 import { createUpstream } from '../../src/upstream/proxy.ts';
 import { createVia } from '../../src/upstream/via.ts';
 
@@ -48,8 +48,7 @@ async function startPipeline(t: TestContext, broken: Partial<PipelineParts>) {
   const told: unknown[] = [];
   const upstream = createUpstream({
     baseUrl: config.upstream.baseUrl,
-    agent: createUpstreamAgent(config.upstream.baseUrl, undefined),
-    timeouts: config.timeouts,
+    connections: openConnections({ ...config.upstream, timeouts: config.timeouts }),
   });
   const pipeline = createPipeline({
     config,

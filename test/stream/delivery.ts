@@ -1,8 +1,10 @@
 /** `deliver` between real sockets: an upstream that a test scripts, a server that delivers, a client that a test drives. */
 import { once } from 'node:events';
-import { createServer, get, type IncomingMessage } from 'node:http';
+import { createServer } from 'node:http';
 import net from 'node:net';
 import { type Delivery, type DeliveryInProgress, deliver } from '../../src/stream/deliver.ts';
+import { openConnections } from '../../src/upstream/connections.ts';
+import { createUpstream, type Upstream } from '../../src/upstream/proxy.ts';
 
 interface Cleaner {
   after(end: () => unknown): void;
@@ -34,30 +36,38 @@ export async function startDelivery(
   const deliveries: DeliveryInProgress[] = [];
   let firstBytes = 0;
   const server = createServer((request, response) => {
-    const asked = get({ port: portOf(upstream), method: request.method, agent: false, path: request.url });
-    asked.on('error', () => response.destroy());
-    asked.on('response', (source: IncomingMessage) => {
-      const delivery = deliver({
-        source,
-        sink: response,
-        status: source.statusCode ?? 0,
-        headers: {
-          'content-type': 'text/plain',
-          ...(source.headers['content-length'] && { 'content-length': source.headers['content-length'] }),
-        },
-        tap: undefined,
-        filter: undefined,
-        idleMs: 0,
-        onFirstByte: () => {
-          firstBytes += 1;
-        },
-        errorFrame: (code) => Buffer.from(`{"error":"${code}"}\n`),
-        ...over,
-      });
-      // What it rejects with would be answered by the pipeline.
-      delivery.ended.catch(() => response.writeHead(502).end('not delivered'));
-      deliveries.push(delivery);
+    const asked = upstreamOf(upstream).send({
+      method: request.method ?? '',
+      path: request.url ?? '/',
+      headers: {},
+      body: undefined,
+      socket: request.socket,
     });
+    asked.answer.then(
+      (source) => {
+        const delivery = deliver({
+          source,
+          sink: response,
+          status: source.status,
+          headers: {
+            'content-type': 'text/plain',
+            ...(source.headers['content-length'] && { 'content-length': source.headers['content-length'] }),
+          },
+          tap: undefined,
+          filter: undefined,
+          idleMs: 0,
+          onFirstByte: () => {
+            firstBytes += 1;
+          },
+          errorFrame: (code) => Buffer.from(`{"error":"${code}"}\n`),
+          ...over,
+        });
+        // What it rejects with would be answered by the pipeline.
+        delivery.ended.catch(() => response.writeHead(502).end('not delivered'));
+        deliveries.push(delivery);
+      },
+      () => response.destroy(),
+    );
   });
   upstream.listen(0, '127.0.0.1');
   server.listen(0, '127.0.0.1');
@@ -140,6 +150,12 @@ export async function firstOf<T>(list: readonly T[]): Promise<T> {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   throw new Error('it did not come');
+}
+
+/** One without connections of others, as each test has its own script. */
+function upstreamOf(server: net.Server): Upstream {
+  const baseUrl = new URL(`http://127.0.0.1:${portOf(server)}`);
+  return createUpstream({ baseUrl, connections: openConnections({ baseUrl, timeouts: { connect: 0, firstByte: 0 } }) });
 }
 
 function portOf(server: net.Server): number {

@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 
 import { RequestError } from '../../src/errors.ts';
 import type { UpstreamTls } from '../../src/types.ts';
-import { createUpstreamAgent } from '../../src/upstream/agent.ts';
+import { openConnections } from '../../src/upstream/connections.ts';
 import { createUpstream } from '../../src/upstream/proxy.ts';
 import { issue, issueAuthority } from '../support/certificates.ts';
 import { startTestSidecar } from '../support/in-process.ts';
@@ -30,16 +30,14 @@ async function askAt(t: TestContext, url: string, tls: UpstreamTls | undefined):
   const baseUrl = new URL(url);
   const upstream = createUpstream({
     baseUrl,
-    agent: createUpstreamAgent(baseUrl, tls),
-    timeouts: { connect: 1000, firstByte: 5000 },
+    connections: openConnections({ baseUrl, tls, timeouts: { connect: 1000, firstByte: 5000 } }),
     onTlsError: (error) => told.push(error),
   });
   t.after(() => upstream.close());
   const exchange = send(upstream);
   try {
     const answer = await exchange.answer;
-    answer.resume();
-    return answer.statusCode ?? 0;
+    return answer.status;
   } catch (error) {
     assert.ok(error instanceof RequestError, String(error));
     assert.equal(told.length, error.code === 'upstream_tls' ? 1 : 0);

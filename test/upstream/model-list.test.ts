@@ -2,13 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { resolveModelName, shortName } from '../../src/input/model-name.ts';
-import { createUpstreamAgent } from '../../src/upstream/agent.ts';
+import { openConnections } from '../../src/upstream/connections.ts';
 import { createModelList } from '../../src/upstream/model-list.ts';
 import { eventually, startStandIn } from './stand-in.ts';
 
 const canonicalize = (name: string) => shortName(resolveModelName(name));
 
-const at = (url: string) => ({ baseUrl: new URL(url), agent: createUpstreamAgent(new URL(url), undefined) });
+const at = (url: string) => {
+  const baseUrl = new URL(url);
+  return { baseUrl, connections: openConnections({ baseUrl, timeouts: { connect: 1000, firstByte: 5000 } }) };
+};
 
 function answerOf(json: unknown): string {
   const body = typeof json === 'string' ? json : JSON.stringify(json);

@@ -10,7 +10,7 @@ test('a request is its line, the headers it was given, and the judged bytes', as
   const standIn = await startStandIn(t, (socket) => socket.write(ok));
   const upstream = createTestUpstream(t, standIn.url);
   const answer = await send(upstream, { body, path: '/api/chat?ts=1&x=%2e%2E//..' }).answer;
-  assert.equal(answer.statusCode, 200);
+  assert.equal(answer.status, 200);
   assert.equal(await bodyOf(answer), '{}');
   const [received = ''] = standIn.received;
   const [head = '', rest = ''] = received.split('\r\n\r\n');
@@ -63,17 +63,17 @@ test('what Ollama answers is handed on whatever its status, redirects not follow
   const upstream = createTestUpstream(t, standIn.url);
   for (const status of [200, 301, 307, 400, 404, 418, 500, 503, 599]) {
     const answer = await send(upstream, { path: `/api/chat?status=${status}` }).answer;
-    assert.equal(answer.statusCode, status);
+    assert.equal(answer.status, status);
     assert.equal(await bodyOf(answer), 'abc');
   }
 });
 
 test('interim answers are passed over', async (t) => {
   const standIn = await startStandIn(t, (socket) =>
-    socket.write(`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n${ok}`),
+    socket.write(`HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n${ok}`),
   );
   const answer = await send(createTestUpstream(t, standIn.url)).answer;
-  assert.equal(answer.statusCode, 200);
+  assert.equal(answer.status, 200);
 });
 
 test('three hundred streams at once all make progress: none waits for another', async (t) => {
@@ -83,14 +83,11 @@ test('three hundred streams at once all make progress: none waits for another', 
   const upstream = createTestUpstream(t, standIn.url);
   const answers = await Promise.all(Array.from({ length: count }, () => send(upstream).answer));
   let begun = 0;
-  const bodies = answers.map(async (answer) => {
-    let body = '';
-    for await (const chunk of answer) {
-      if (body === '') begun += 1;
-      body += String(chunk);
-    }
-    return body;
-  });
+  const bodies = answers.map((answer) =>
+    bodyOf(answer, (body) => {
+      if (body === 'first') begun += 1;
+    }),
+  );
   await eventually('every stream has begun while none has ended', () => begun === count);
   assert.equal(standIn.sockets.length, count);
   for (const socket of standIn.sockets) socket.write('4\r\nlast\r\n0\r\n\r\n');
@@ -119,7 +116,6 @@ test('two hundred exchanges of every kind leave no socket behind', { timeout: 60
     if (kind === 'abandoned') setTimeout(() => exchange.abandon(), 5);
     const outcome = await exchange.answer.then(
       async (answer) => {
-        answer.on('error', () => undefined);
         if (kind === 'stream') exchange.abandon();
         else await bodyOf(answer).catch(() => undefined);
         return 'answered';

@@ -1,10 +1,10 @@
 /** A stand-in for Ollama on a plain socket, so that it can also say what no server would; and an exchange with it. */
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
 import net from 'node:net';
 import { RequestError } from '../../src/errors.ts';
-import { createUpstreamAgent } from '../../src/upstream/agent.ts';
+import { openConnections } from '../../src/upstream/connections.ts';
 import { createUpstream, type Exchange, type Upstream } from '../../src/upstream/proxy.ts';
+import type { UpstreamAnswer } from '../../src/upstream-answer.ts';
 
 interface Cleaner {
   after(end: () => unknown): void;
@@ -50,11 +50,9 @@ export function createTestUpstream(
   url: string,
   timeouts: { connect?: number; firstByte?: number } = {},
 ): Upstream {
-  const upstream = createUpstream({
-    baseUrl: new URL(url),
-    agent: createUpstreamAgent(new URL(url), undefined),
-    timeouts: { connect: 30_000, firstByte: 30_000, ...timeouts },
-  });
+  const baseUrl = new URL(url);
+  const connections = openConnections({ baseUrl, timeouts: { connect: 30_000, firstByte: 30_000, ...timeouts } });
+  const upstream = createUpstream({ baseUrl, connections });
   t.after(() => upstream.close());
   return upstream;
 }
@@ -71,7 +69,6 @@ export function send(
     method: over.method ?? 'POST',
     path: over.path ?? '/api/chat',
     headers: {
-      host: upstream.host,
       ...(body !== undefined && { 'content-length': Buffer.byteLength(body), 'content-type': 'application/json' }),
     },
     body: body === undefined ? undefined : Buffer.from(body),
@@ -79,10 +76,19 @@ export function send(
   });
 }
 
-export async function bodyOf(answer: IncomingMessage): Promise<string> {
+/** Resolves a turn later, when the connection may be used again. @param onBytes told of all that came so far */
+export function bodyOf(answer: UpstreamAnswer, onBytes: (body: string) => void = () => undefined): Promise<string> {
   let body = '';
-  for await (const chunk of answer) body += String(chunk);
-  return body;
+  return new Promise((resolve, reject) => {
+    answer.read({
+      onData(chunk) {
+        body += chunk.toString('latin1');
+        onBytes(body);
+      },
+      onEnd: () => setImmediate(() => resolve(body)),
+      onError: () => reject(new Error('the answer broke off')),
+    });
+  });
 }
 
 /** The RequestError with which an exchange ends. */

@@ -9,7 +9,7 @@ import type { Metrics } from '../../telemetry/metrics.ts';
 import { tellOfConnections } from '../../telling/connections.ts';
 import { watchCertificates } from '../../tls/watch.ts';
 import type { Config } from '../../types.ts';
-import { createUpstreamAgent } from '../../upstream/agent.ts';
+import { openConnections } from '../../upstream/connections.ts';
 import { createVia } from '../../upstream/via.ts';
 import type { RecordedSources } from '../sources.ts';
 import { createFleet } from './fleet.ts';
@@ -89,10 +89,10 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
     },
     async serve(options) {
       hearing = createHearing({ ...options, metrics, record: parts.record, onLog: parts.onLog });
-      const agent = createUpstreamAgent(config.upstream.baseUrl, config.upstream.tls);
+      const connections = openConnections({ ...config.upstream, timeouts: config.timeouts });
       // The workers tell of their connections; this one is for questions of the primary's own.
       const { tls } = config.upstream;
-      const watched = tls === undefined ? [] : [{ connection: 'upstream' as const, ...tls, apply: agent.replace }];
+      const watched = tls === undefined ? [] : [{ connection: 'upstream' as const, ...tls, apply: connections.replace }];
       const telling = tellOfConnections(log, { handshakeFailed() {}, tlsReloaded() {} });
       const certificates = watchCertificates(watched, () => {});
       const port = await fleet.serve();
@@ -106,7 +106,7 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
       const served: Served = {
         data: { ...config.listen.data, port },
         upstream: config.upstream.baseUrl.origin,
-        agent,
+        connections,
         pseudonym,
         inFlight: usage.inFlight,
         async countInFlight() {
@@ -135,7 +135,7 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
           await Promise.allSettled(fleet.joined().map((worker) => worker.ask('end', graceMs, graceMs + endMs)));
           await fleet.kill();
         },
-        close: () => agent.close(),
+        close: () => connections.close(),
       };
       return served;
     },
