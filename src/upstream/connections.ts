@@ -1,4 +1,4 @@
-/** The connections to the upstream: undici's pool of them, and how they are secured (docs/decisions/033). */
+/** The connections to the upstream: undici's pool of them, and how they are secured (docs/decisions/026). */
 import Pool from 'undici/lib/dispatcher/pool.js';
 
 import type { TlsMaterial } from '../types.ts';

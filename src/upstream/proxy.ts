@@ -1,6 +1,6 @@
 /**
  * The way to Ollama, by http-proxy-middleware (facts about it: design, upstream). One instance serves all requests; what
- * differs between them rides on the request object. Its last step, the sending, is undici's (docs/decisions/033).
+ * differs between them rides on the request object. Its last step, the sending, is undici's (docs/decisions/026).
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
@@ -151,8 +151,8 @@ class Attempt implements Exchange, Sender, Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    // An interim answer says nothing yet.
-    if (status >= 100 && status < 200) return;
+    // An interim answer says nothing yet; 101 would be the last that is HTTP on this connection.
+    if (status >= 102 && status < 200) return;
     if (isAnswerable(status, headers, countParts(controller.rawHeaders))) {
       this.#answer = new Answer(controller, status, headers);
       this.#resolve(this.#answer);
