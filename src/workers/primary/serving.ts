@@ -92,7 +92,8 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
       const connections = openConnections({ ...config.upstream, timeouts: config.timeouts });
       // The workers tell of their connections; this one is for questions of the primary's own.
       const { tls } = config.upstream;
-      const watched = tls === undefined ? [] : [{ connection: 'upstream' as const, ...tls, apply: connections.replace }];
+      const watched =
+        tls === undefined ? [] : [{ connection: 'upstream' as const, ...tls, apply: connections.replace }];
       const telling = tellOfConnections(log, { handshakeFailed() {}, tlsReloaded() {} });
       const certificates = watchCertificates(watched, () => {});
       const port = await fleet.serve();
