@@ -71,7 +71,7 @@ const mostInGroup = 5000;
 /** Lines that are worth a write. More of them would live so long that moving them about costs more than the write. */
 const enoughInGroup = 256;
 /** Memory that groups are put together in, one after the other: fresh memory costs as much as what is put there. */
-const roomBytes = 1024 * 1024;
+const roomBytes = 1536 * 1024;
 /** Stands for a line that could not be made. */
 const unmade = '{"lost":true}';
 

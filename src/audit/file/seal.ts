@@ -25,6 +25,7 @@ export interface Sealable {
 
 /** The longest of what a line has beside its JSON. */
 const frame = '{"seq":,"prev":"","event":"",'.length + ',"hash":""}\n'.length + 2 * 64 + 16 + 32;
+const comma = 0x2c;
 
 /**
  * The lines in one buffer: each is put together where it is hashed and written from, because every copy of it would cost
@@ -38,21 +39,35 @@ export function sealAll(
   lines: readonly Sealable[],
   room?: Buffer,
 ): { readonly bytes: Buffer; readonly link: Link } {
-  let most = 0;
-  for (const { json } of lines) most += Buffer.byteLength(json) + frame;
-  const bytes = room !== undefined && most <= room.length ? room : Buffer.allocUnsafe(most);
+  const bytes = makeRoom(lines, room);
+  const { buffer: memory, byteOffset } = bytes;
   let { seq, hash } = after;
   let at = 0;
+  /** Of the line before: written with the head of the next one, because to make bytes of text costs as much for two. */
+  let tail = '';
   for (const { event, json } of lines) {
     seq += 1;
-    const head = `{"seq":${seq},"prev":"${hash}","event":"${event}",`;
-    // The brace that opens the JSON gives way to the comma of the head, the one that closes it to that of the hash.
-    const end = at + head.length - 2 + bytes.write(json, at + head.length - 1, 'utf8');
-    bytes.write(head, at, 'latin1');
-    hash = digest('sha256', bytes.subarray(at, end), 'hex');
-    at = end + bytes.write(`,"hash":"${hash}"}\n`, end, 'latin1');
+    const start = at + tail.length;
+    at += bytes.write(`${tail}{"seq":${seq},"prev":"${hash}","event":"${event}"`, at, 'latin1');
+    // The brace that opens the JSON gives way to a comma, the one that closes it to the tail.
+    const end = at + bytes.write(json, at) - 1;
+    bytes[at] = comma;
+    // `subarray` takes longer to make a view.
+    hash = digest('sha256', new Uint8Array(memory, byteOffset + start, end - start));
+    tail = `,"hash":"${hash}"}\n`;
+    at = end;
   }
+  at += bytes.write(tail, at, 'latin1');
   return { bytes: bytes.subarray(0, at), link: { seq, hash } };
+}
+
+function makeRoom(lines: readonly Sealable[], room: Buffer | undefined): Buffer {
+  const frames = lines.length * frame;
+  // To count bytes takes a look at each of them; no unit of a string has more than three.
+  const most = lines.reduce((sum, { json }) => sum + json.length, 0) * 3 + frames;
+  if (room !== undefined && most <= room.length) return room;
+  const exact = lines.reduce((sum, { json }) => sum + Buffer.byteLength(json), 0) + frames;
+  return room !== undefined && exact <= room.length ? room : Buffer.allocUnsafe(exact);
 }
 
 /** @returns the line with its end, and what comes to follow */
