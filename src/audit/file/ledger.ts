@@ -53,9 +53,10 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
-interface Line {
-  readonly event: string;
-  json: string | (() => string);
+interface Line extends Sealable {
+  /** Empty as long as it is not made. */
+  json: string;
+  make?: (() => string) | undefined;
   waiter?: { resolve(): void; reject(error: unknown): void } | undefined;
 }
 
@@ -98,7 +99,7 @@ export function createLedger(options: LedgerOptions): Ledger {
   let closed = false;
 
   function put(line: Line, first = false): void {
-    const bytes = typeof line.json === 'string' ? line.json.length : 0;
+    const bytes = line.json.length;
     if (waiting.length >= most.lines || waitingBytes + bytes > most.bytes) {
       lost += 1;
       options.onLost(1, failure ?? new Error('the disk is slower than the requests'));
@@ -110,13 +111,15 @@ export function createLedger(options: LedgerOptions): Ledger {
     else waiting.push(line);
   }
 
-  function add(event: string, json: Line['json'], waiter?: Line['waiter']): void {
+  function add(event: string, json: string | (() => string), waiter?: Line['waiter']): void {
     if (closed) {
       waiter?.reject(new Error('the audit file is closed'));
       return;
     }
-    const isLate = typeof json === 'function' && (waiting.length > mostUnmade || failure !== undefined);
-    put({ event, json: isLate ? json() : json, waiter });
+    if (typeof json === 'string') put({ event, json, make: undefined, waiter });
+    else if (waiting.length > mostUnmade || failure !== undefined)
+      put({ event, json: json(), make: undefined, waiter });
+    else put({ event, json: '', make: json, waiter });
     schedule(waiter !== undefined || waiting.length >= enoughInGroup);
   }
 
@@ -165,7 +168,8 @@ export function createLedger(options: LedgerOptions): Ledger {
 
   async function writeGroup(): Promise<void> {
     if (waiting.length === 0) return;
-    group = waiting.splice(0, mostInGroup);
+    group = waiting;
+    waiting = group.length > mostInGroup ? group.splice(mostInGroup) : [];
     waitingBytes = waiting.length === 0 ? 0 : Math.max(0, waitingBytes - sizeOf(group));
     ({ bytes: groupBytes, link: groupEnd } = sealAll(last, makeAll(group), room));
     try {
@@ -186,16 +190,19 @@ export function createLedger(options: LedgerOptions): Ledger {
 
   /** A line that can't be made is lost, and leaves the others as they are. */
   function makeAll(lines: readonly Line[]): readonly Sealable[] {
-    return lines.map((line) => {
+    for (const line of lines) {
+      const { make } = line;
+      if (make === undefined) continue;
+      line.make = undefined;
       try {
-        if (typeof line.json === 'function') line.json = line.json();
+        line.json = make();
       } catch (error) {
         options.onLost(1, error);
         line.waiter?.reject(error);
         line.json = unmade;
       }
-      return { event: line.event, json: line.json };
-    });
+    }
+    return lines;
   }
 
   async function lookIfDue(): Promise<void> {
@@ -245,8 +252,9 @@ export function createLedger(options: LedgerOptions): Ledger {
     for (const line of [...group, ...waiting]) {
       line.waiter?.reject(error);
       line.waiter = undefined;
-      if (typeof line.json === 'function') line.json = makeOr(line.json, unmade);
     }
+    // They would hold what they are made of for as long as this takes.
+    makeAll(waiting);
     waitingBytes = sizeOf(waiting);
     if (isNew) options.onFailing(error);
   }
@@ -307,14 +315,6 @@ export function createLedger(options: LedgerOptions): Ledger {
   };
 }
 
-function sizeOf(lines: readonly Line[]): number {
-  return lines.reduce((sum, { json }) => sum + (typeof json === 'string' ? json.length : 0), 0);
-}
-
-function makeOr(make: () => string, other: string): string {
-  try {
-    return make();
-  } catch {
-    return other;
-  }
+function sizeOf(lines: readonly Sealable[]): number {
+  return lines.reduce((sum, { json }) => sum + json.length, 0);
 }
