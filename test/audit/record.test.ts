@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { PolicyInput, Principal } from '../../src/types.ts';
 import { policyInput } from '../decision/input.ts';
+import { undisturbed } from '../support/at-best.ts';
 import { createKeepingRecorder, decisionOf, judge } from './recording.ts';
 
 const start = { requestId: 'r-1', api: 'gateway', method: 'POST' } as const;
@@ -186,7 +187,10 @@ test('tokens are known, unknown, or none were to be expected', () => {
   );
 });
 
-test('times are taken where they happen, and the wait for the body is not the sidecar', async () => {
+test('times are taken where they happen, and the wait for the body is not the sidecar', () =>
+  undisturbed(10, takeTimes));
+
+async function takeTimes(): Promise<void> {
   const { begin, events, measures } = createKeepingRecorder();
   const record = begin(start);
   record.routed(route);
@@ -209,7 +213,7 @@ test('times are taken where they happen, and the wait for the body is not the si
   assert.equal(events[0]?.duration_ms, Math.round(measured.durationS * 1e6) / 1e3);
   assert.ok((events[0]?.time_to_first_token_ms ?? 0) < (events[0]?.duration_ms ?? 0) - 25);
   assert.equal('changes' in (events[0] ?? {}), false);
-});
+}
 
 test('a request that was never forwarded has no times that it did not see', () => {
   const { begin, measures } = createKeepingRecorder();

@@ -173,6 +173,6 @@ async function readyz(sidecar: TestSidecar): Promise<string> {
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(50)) if (await holds()) return;
-  assert.fail('not within 20 s');
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(50)) if (await holds()) return;
+  assert.fail('not within 30 s');
 }

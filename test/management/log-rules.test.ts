@@ -208,7 +208,7 @@ test('a compiled bundle whose masks were not compiled is refused', async () => {
 });
 
 async function untilMetric({ metrics }: TestSidecar, pattern: RegExp): Promise<void> {
-  for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(50))
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(50))
     if (pattern.test(await metrics())) return;
   assert.fail(`not seen: ${pattern}`);
 }

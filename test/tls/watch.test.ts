@@ -45,7 +45,7 @@ function watch(t: TestContext, directory: string, everyMs?: number) {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 500 && !condition(); tries += 1) await sleep(10);
+  for (const deadline = Date.now() + 30_000; !condition() && Date.now() < deadline; ) await sleep(10);
   assert.ok(condition());
 }
 

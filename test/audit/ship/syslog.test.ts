@@ -81,7 +81,7 @@ async function listen(server: Server, path?: string): Promise<number> {
 }
 
 async function until(isSo: () => boolean): Promise<void> {
-  for (const end = Date.now() + 5000; !isSo(); await sleep(2)) assert.ok(Date.now() < end, 'in time');
+  for (const end = Date.now() + 30_000; !isSo(); await sleep(2)) assert.ok(Date.now() < end, 'in time');
 }
 
 test('over TCP and over a stream socket several messages go on one connection', async (t) => {
@@ -106,11 +106,18 @@ test('over TCP and over a stream socket several messages go on one connection', 
 test('a receiver that went is connected to again', async (t) => {
   const server = createServer();
   const seen = gather(server, t);
-  server.on('connection', (socket) => socket.once('data', () => socket.end()));
+  let closed = 0;
+  server.on('connection', (socket) => {
+    socket.once('data', () => socket.end());
+    socket.once('close', () => {
+      closed += 1;
+    });
+  });
   const port = await listen(server);
   const transport = createSyslogTransport({ target: { transport: 'tcp', host: '127.0.0.1', port }, tls: undefined });
   await transport.send([Buffer.from('one')], signal);
-  await sleep(50);
+  // Both sides have ended it by then.
+  await until(() => closed === 1);
   await transport.send([Buffer.from('two')], signal);
   await until(() => seen.text().length >= 10);
   assert.equal(seen.connections(), 2);
