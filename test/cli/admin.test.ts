@@ -1,10 +1,13 @@
 /** The commands that ask a running sidecar, as processes of their own. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { adminToken } from '../support/admin.ts';
 import { numberedPolicy, reload, startChanging, whoDecides } from '../support/changing-policy.ts';
+import type { TestSidecar } from '../support/in-process.ts';
 import { opallama } from './command.ts';
 
 test('status, rollout, rollback and reload say what they did, for people and for machines', async (t) => {
@@ -47,7 +50,8 @@ test('the shadow is told of and reloaded by its name', async (t) => {
   const sidecar = await startChanging(t, {
     shadow: { files: { 'authz.rego': 'package ollama.authz\n\nallow if {\n' }, config: { engine: 'topdown' } },
   });
-  const { port } = new URL(sidecar.adminUrl);
+  let write = (): void => {};
+  const port = await startBefore(t, sidecar, () => write());
   // Where the sidecar is told where to listen, the command is too.
   const env = { OPALLAMA_ADMIN_TOKEN: adminToken, OPALLAMA_LISTEN__ADMIN: `127.0.0.1:${port}` };
   const refused = await opallama(['reload', 'shadow'], { env });
@@ -61,12 +65,14 @@ test('the shadow is told of and reloaded by its name', async (t) => {
     /^shadow {2}.*\n {2}not loaded\n {2}the change of \S+ was refused/m,
   );
 
-  sidecar.writeShadow({ 'authz.rego': 'package ollama.authz\n\nallow := false\n' });
+  // While the command is under way: the sidecar sees it by itself, too, often before a command has started.
+  write = () => sidecar.writeShadow({ 'authz.rego': 'package ollama.authz\n\nallow := false\n' });
   const loaded = await opallama(['reload', 'shadow'], { env });
   assert.match(loaded.stdout, /^shadow: revision [0-9a-f]{12} is asked as a shadow, in the place of none\n$/);
   assert.equal(loaded.code, 0);
+  write = () => {};
   await whoDecides(sidecar, 'alice');
-  for (const deadline = Date.now() + 5000; Date.now() < deadline && sidecar.shadowEvents.length === 0; )
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline && sidecar.shadowEvents.length === 0; )
     await sleep(10);
   const status = await opallama(['status'], { env });
   assert.match(status.stdout, /^ {2}revision [0-9a-f]{12} is asked and decides nothing/m);
@@ -74,6 +80,25 @@ test('the shadow is told of and reloaded by its name', async (t) => {
   assert.equal(status.code, 0);
   assert.match((await opallama(['rollback', 'shadow'], { env })).stderr, /unknown_policy/);
 });
+
+/** Stands before the admin listener and passes everything on. @param reloading is called before a reload is. @returns its port */
+async function startBefore(t: TestContext, { adminUrl }: TestSidecar, reloading: () => void): Promise<number> {
+  const server = createServer((asked, answer) => {
+    if (asked.url?.endsWith('/reload') === true) reloading();
+    const headers = { ...asked.headers, host: new URL(adminUrl).host };
+    const passed = request(`${adminUrl}${asked.url}`, { method: asked.method, headers, agent: false }, (given) => {
+      answer.writeHead(given.statusCode ?? 502, given.headers);
+      given.pipe(answer);
+    });
+    passed.on('error', () => answer.destroy());
+    asked.pipe(passed);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close().closeAllConnections());
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
 
 test('a wrong call ends with code 2 and says what to do', async (t) => {
   const sidecar = await startChanging(t);

@@ -39,7 +39,7 @@ async function serve(t: TestContext, shutdown: { readonly delay: string; readonl
   const url = `http://127.0.0.1:${await port('data')}`;
   const opsUrl = `http://127.0.0.1:${await port('ops')}`;
   const chat = () => fetch(`${url}/api/chat`, { method: 'POST', body: '{"model":"tiny","messages":[]}' });
-  const exited = new Promise<number | null>((resolve) => running.process.once('exit', resolve));
+  const exited = new Promise<number | null>((resolve) => running.process.once('close', resolve));
   return { running, upstream, chat, opsUrl, exited };
 }
 
@@ -48,7 +48,7 @@ const skip = noModule;
 test('SIGTERM cuts no stream that ends within the grace, tells of every request, and leaves with 0', {
   skip,
 }, async (t) => {
-  const { running, upstream, chat, opsUrl, exited } = await serve(t, { delay: '500ms', grace: '20s' });
+  const { running, upstream, chat, opsUrl, exited } = await serve(t, { delay: '2s', grace: '60s' });
   const answers = await Promise.all(Array.from({ length: 20 }, chat));
   running.process.kill('SIGTERM');
   await running.waitFor(/"state":"leaving"/);
@@ -74,7 +74,7 @@ test('Ctrl+C waits for no delay', { skip }, async (t) => {
   const began = performance.now();
   running.process.kill('SIGINT');
   assert.equal(await exited, 0);
-  assert.ok(performance.now() - began < 10_000);
+  assert.ok(performance.now() - began < 20_000);
 });
 
 test('a second signal ends it at once, whatever is in flight', { skip }, async (t) => {

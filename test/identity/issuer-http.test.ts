@@ -134,6 +134,7 @@ test('an issuer that does not answer holds the start up for a second and no long
   const { ask } = await start(t, [issuer.config({ jwksUrl: new URL(`${issuer.url}/keys`), timeout: 30_000 })]);
   const waiting = ask(tokenOf(issuer, key));
   await sleep(50);
+  issuer.answer = undefined;
   for (const answer of held) answer();
   assert.equal((await waiting).status, 200);
 });

@@ -23,7 +23,7 @@ async function serve(t: TestContext, limits: Partial<BodyLimits>, before?: () =>
     let body: ReceivedBody | undefined;
     let code: ErrorCode | undefined;
     try {
-      body = await readBody(request, { maxBytes: MiB, timeoutMs: 5000, budget, ...limits });
+      body = await readBody(request, { maxBytes: MiB, timeoutMs: 30_000, budget, ...limits });
       response.end(String(body.bytes.length));
     } catch (error) {
       assert.ok(error instanceof RequestError);

@@ -6,6 +6,7 @@ import { createDecisionLog, type DecisionLog } from '../../src/management/decisi
 import type { LogRules } from '../../src/management/mask.ts';
 import type { DecisionLogConfig } from '../../src/management-config.ts';
 import type { AuditEvent } from '../../src/types.ts';
+import { undisturbed } from '../support/at-best.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';
 import { decide, logsTo, serviceAt, startManaged } from './managed.ts';
 
@@ -96,22 +97,23 @@ test('while the service fails decisions wait, and the oldest of too many are dro
   assert.ok(idsSent().includes(ids.at(-1)));
 });
 
-test('a service that fails is asked ever less often', async (t) => {
-  // No jitter, and the first upload soon.
-  t.mock.method(Math, 'random', () => 0);
-  const { plane, add } = await startLog(t, { maxDelay: 60_000, minDelay: 20 });
-  const times: number[] = [];
-  plane.intercept = (_, response) => {
-    times.push(performance.now());
-    response.writeHead(503).end();
-    return true;
-  };
-  add();
-  await plane.until(() => times.length === 6);
-  const [first = 0, second = 0] = times;
-  const [before = 0, last = 0] = times.slice(-2);
-  assert.ok(last - before > 2 * (second - first), `${times}`);
-});
+test('a service that fails is asked ever less often', (t) =>
+  undisturbed(10, async () => {
+    // No jitter, and the first upload soon.
+    t.mock.method(Math, 'random', () => 0);
+    const { plane, add } = await startLog(t, { maxDelay: 60_000, minDelay: 20 });
+    const times: number[] = [];
+    plane.intercept = (_, response) => {
+      times.push(performance.now());
+      response.writeHead(503).end();
+      return true;
+    };
+    add();
+    await plane.until(() => times.length === 6);
+    const [first = 0, second = 0] = times;
+    const [before = 0, last = 0] = times.slice(-2);
+    assert.ok(last - before > 2 * (second - first), `${times}`);
+  }));
 
 test('a batch that the service does not want is given up after three attempts, and counted', async (t) => {
   const { plane, add, idsSent, results } = await startLog(t);
@@ -148,16 +150,17 @@ test('what is left when the sidecar ends is sent first', async (t) => {
   assert.equal(plane.uploads.length, 1);
 });
 
-test('a service that is away does not keep the sidecar from ending, and what is lost is counted', async (t) => {
-  const { plane, log, add, results } = await startLog(t, { shutdown: 300 });
-  // Takes connections and says nothing.
-  plane.intercept = () => true;
-  add();
-  const before = performance.now();
-  await log.close();
-  assert.ok(performance.now() - before < 2000);
-  assert.equal(results['lost'], 1);
-});
+test('a service that is away does not keep the sidecar from ending, and what is lost is counted', (t) =>
+  undisturbed(200, async () => {
+    const { plane, log, add, results } = await startLog(t, { shutdown: 300 });
+    // Takes connections and says nothing.
+    plane.intercept = () => true;
+    add();
+    const before = performance.now();
+    await log.close();
+    assert.ok(performance.now() - before < 2000);
+    assert.equal(results['lost'], 1);
+  }));
 
 test('what can not be masked is not sent but counted', async (t) => {
   const broken: LogRules = {

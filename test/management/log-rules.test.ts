@@ -121,7 +121,8 @@ mask contains "/input/principal" if {
   for (let sent = 0; sent < 20; sent += 1) await decide(sidecar);
   const tookMs = performance.now() - before;
   await untilMetric(sidecar, /decision_log_events_total\{result="mask_failed"\} [1-9]/);
-  assert.ok(tookMs < 5000, `${tookMs}`);
+  // Twenty times the deadline, were they held up.
+  assert.ok(tookMs < 15_000, `${tookMs}`);
   assert.equal(plane.events().length, 0);
 });
 

@@ -4,6 +4,7 @@ import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readPolicySource } from '../../src/policy/source.ts';
+import { atBest } from '../support/at-best.ts';
 import { makeDirectory, policyErrorOf } from './directory.ts';
 
 const rego = 'package a\n';
@@ -132,10 +133,13 @@ test('five megabytes of data are read in a time that grows with them', async (t)
     Array.from({ length: 45_000 }, (_, i) => [`user-${i}`, { roles: ['developer'], models: [`model-${i}`, 'a:b'] }]),
   );
   const path = await makeDirectory(t, { 'a.rego': rego, 'data.json': JSON.stringify({ users }, undefined, 2) });
-  const started = performance.now();
-  assert.deepEqual((await readPolicySource(path)).data, { users });
+  const tookMs = await atBest(3000, async () => {
+    const started = performance.now();
+    assert.deepEqual((await readPolicySource(path)).data, { users });
+    return performance.now() - started;
+  });
   // Some 0.2 s; it was 15 s with a check of each key against each.
-  assert.ok(performance.now() - started < 3000);
+  assert.ok(tookMs < 3000, `${tookMs} ms`);
 });
 
 test('numbers and strings of JSON are read as JSON has them', async (t) => {

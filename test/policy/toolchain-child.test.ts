@@ -26,10 +26,8 @@ function hasCode(code: string) {
 }
 
 async function waitUntil(isTrue: () => boolean, what: string): Promise<void> {
-  for (let waited = 0; !isTrue(); waited += 20) {
-    if (waited > 5_000) assert.fail(`waited 5 s: ${what}`);
-    await sleep(20);
-  }
+  for (const deadline = Date.now() + 30_000; !isTrue(); await sleep(20))
+    if (Date.now() > deadline) assert.fail(`waited 30 s: ${what}`);
 }
 
 function isAlive(pid: number): boolean {
@@ -58,7 +56,7 @@ async function compileElsewhere(kind: Kind, then: string): Promise<number> {
     console.log(toolchain.pid());
     ${then}`;
   const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', source], {
-    timeout: 20_000,
+    timeout: 60_000,
   });
   assert.equal(stderr, '');
   return Number(stdout);
@@ -87,8 +85,9 @@ for (const kind of ['wasm', 'native'] as const) {
 
   test(`${kind}: an idle child ends`, { skip }, async (t) => {
     const toolchain = startToolchain(t, { kind, idleMs: 50 });
-    await toolchain.compile(quick);
+    const compiled = toolchain.compile(quick);
     const pid = await pidOf(toolchain);
+    await compiled;
     await waitUntil(() => !isAlive(pid), 'the idle child ends');
     assert.equal(toolchain.pid(), undefined);
   });

@@ -37,7 +37,8 @@ export function run(command: string, args: readonly string[], options: RunOption
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  const exited = once(child, 'exit');
+  // Not before all that it said has been read.
+  const exited = once(child, 'close');
   const poll = async <T>(read: () => T | undefined | null, ms: number): Promise<T> => {
     for (const deadline = Date.now() + ms; Date.now() < deadline; await sleep(20)) {
       const found = read();

@@ -2,14 +2,18 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test as define, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
 
 import { createServerClose } from '../../src/http/close-server.ts';
 import { createTlsServer, type HandshakeFailure } from '../../src/http/tls-server.ts';
+import { patient } from '../support/at-best.ts';
 import { issue, issueAuthority } from '../support/certificates.ts';
 import { listenTlsOf } from '../support/tls.ts';
+
+// Times are short here: what a held up process spoils is carried out anew.
+const test = patient(define, 50);
 
 const authority = issueAuthority('Test authority');
 const own = issue({ name: { CN: 'sidecar' }, issuer: authority, ips: ['127.0.0.1'] });
@@ -47,7 +51,7 @@ test('a handshake that does not end has its own time', async (t) => {
   await tcp(port);
   await sleep(20);
   const took = await msOf(() => close(60_000));
-  assert.ok(took < 5000, `${took} ms`);
+  assert.ok(took < 20_000, `${took} ms`);
   assert.deepEqual(reasons, ['timeout']);
 });
 
@@ -56,7 +60,7 @@ test('a handshake with much time has that of requests', async (t) => {
   const socket = await tcp(port);
   await sleep(20);
   const took = await msOf(() => close(100));
-  assert.ok(took < 5000, `${took} ms`);
+  assert.ok(took < 20_000, `${took} ms`);
   if (!socket.destroyed) await once(socket, 'close');
 });
 
@@ -69,6 +73,6 @@ test('a connection that becomes one while the listener closes ends with the othe
   secured.on('error', () => undefined);
   await once(secured, 'secureConnect');
   const took = await closed;
-  assert.ok(took < 5000, `${took} ms`);
+  assert.ok(took < 20_000, `${took} ms`);
   if (!secured.destroyed) await once(secured, 'close');
 });
