@@ -14,7 +14,7 @@ async function paste(banner: string, heading: string): Promise<string> {
   const token = /^ {2}(TOKEN=\S+)$/m.exec(banner)?.[1];
   const command = new RegExp(`^${heading}.*\\n\\n((?: {2}.*\\n)+)`, 'm').exec(banner)?.[1];
   assert.ok(token !== undefined && command !== undefined, banner);
-  const { stdout } = await promisify(execFile)('sh', ['-c', `${token}\n${command}`], { timeout: 20_000 });
+  const { stdout } = await promisify(execFile)('sh', ['-c', `${token}\n${command}`], { timeout: 60_000 });
   return stdout;
 }
 

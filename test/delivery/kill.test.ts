@@ -43,7 +43,7 @@ test('killed at any moment, the next start decides by a whole policy, the old or
     place.removeSource();
     sidecar = await place.start();
     const decided = await ask(sidecar);
-    assert.match(sidecar.stderr(), /kept from an earlier run decides in its place/);
+    await sidecar.waitFor(/kept from an earlier run decides in its place/);
     assert.ok([old, number].includes(decided), `policy ${decided} decides, neither ${old} nor ${number}`);
     outcomes[decided === number ? 'new' : 'old'] += 1;
     old = decided;

@@ -73,7 +73,7 @@ describe('the image', { skip, timeout: 900_000 }, () => {
   }
 
   async function stop(child: ChildProcess): Promise<number | null> {
-    const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
     process.kill(pidOf(child), 'SIGTERM');
     return exited;
   }

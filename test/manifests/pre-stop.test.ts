@@ -36,7 +36,8 @@ function runHook(hook: readonly string[]) {
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     said += text;
   });
-  return once(child, 'exit').then(([code]: unknown[]) => ({ code, said }));
+  // Not before all that it said has been read.
+  return once(child, 'close').then(([code]: unknown[]) => ({ code, said }));
 }
 
 async function start(t: TestContext) {

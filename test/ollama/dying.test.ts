@@ -103,7 +103,7 @@ async function startWarmPair(t: TestContext): Promise<Pair> {
   return pair;
 }
 
-/** Sends a call, does something half a second later, and waits for the end of the answer and its record. */
+/** Sends a call, does something once the answer has begun, and waits for the end of the answer and its record. */
 async function askAndMeanwhile(
   pair: Pair,
   call: { readonly path: string; readonly body: unknown },
@@ -116,11 +116,13 @@ async function askAndMeanwhile(
     `Authorization: Bearer ${pair.sidecar.token}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
   ].join('\r\n');
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
   const exchange = sendRaw(pair.sidecar.port, Buffer.from(`${head}\r\n\r\n${body}`), {
     methods: ['POST'],
-    timeoutMs: 15_000,
+    timeoutMs: 120_000,
+    onData: (text) => text.includes('tick') && begin(),
   });
-  await sleep(500);
+  await Promise.race([begun, exchange]);
   await act();
   const [answer] = parseResponses((await exchange).bytes, ['POST']);
   assert.ok(answer !== undefined, 'no answer');
@@ -139,7 +141,7 @@ async function killRunner(pair: Pair): Promise<void> {
 /** The sidecar's sockets are its two listeners again; 5 s is how long it keeps an idle connection. */
 async function assertNoSocketIsLeft(pair: Pair): Promise<void> {
   let left: readonly string[] = [];
-  for (let attempt = 0; attempt < 70; attempt++) {
+  for (let attempt = 0; attempt < 300; attempt++) {
     left = await connectionsOf(pair.sidecar.pid);
     if (left.length === 0) return;
     await sleep(100);

@@ -53,8 +53,7 @@ describe('a client that leaves', () => {
         () => assert.fail('the answer came to an end'),
         (error: Error) => assert.equal(error.name, 'AbortError'),
       );
-      await sleep(500);
-      assert.ok((await busyShare(runner)) > 0.2, 'the runner was not busy while it generated');
+      await untilBusy(runner);
 
       leave.abort();
       await left;
@@ -75,7 +74,7 @@ describe('a client that leaves', () => {
         body: { model: 'slow-loop', prompt: 'hi', stream: false, options: { num_predict: 1 } },
       });
       assert.match(next, /"done":true/);
-      assert.ok(performance.now() - began < 5000, 'the next request had to wait');
+      assert.ok(performance.now() - began < 30_000, 'the next request had to wait');
     });
   }
 
@@ -95,8 +94,14 @@ describe('a client that leaves', () => {
 
 /** A token takes some 70 ms, and the machine may be busy; by itself it would go on for minutes. */
 async function untilIdle(runner: number): Promise<void> {
-  const until = performance.now() + 3000;
+  const until = performance.now() + 30_000;
   while ((await busyShare(runner)) > 0.1) assert.ok(performance.now() < until, 'the runner went on');
+}
+
+async function untilBusy(runner: number): Promise<void> {
+  const until = performance.now() + 30_000;
+  while ((await busyShare(runner)) <= 0.2)
+    assert.ok(performance.now() < until, 'the runner was not busy while it generated');
 }
 
 /** How much of a processor a process used in the next half second, 0 to 1. */

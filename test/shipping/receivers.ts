@@ -17,7 +17,7 @@ interface Cleaner {
 
 type Directory = Parameters<typeof makeDirectory>[0];
 
-export async function waitFor<T>(read: () => T | undefined, what: () => string, ms = 15_000): Promise<T> {
+export async function waitFor<T>(read: () => T | undefined, what: () => string, ms = 60_000): Promise<T> {
   for (const until = Date.now() + ms; ; await sleep(50)) {
     const found = read();
     if (found !== undefined) return found;
@@ -41,7 +41,7 @@ function startProgram(t: Cleaner, file: string, args: readonly string[], env: Re
 }
 
 async function waitForPort(port: number, output: () => string): Promise<void> {
-  for (const until = Date.now() + 15_000; ; await sleep(50)) {
+  for (const until = Date.now() + 60_000; ; await sleep(50)) {
     const isOpen = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1', () => resolve(true));
       socket.once('error', () => resolve(false)).once('connect', () => socket.destroy());

@@ -128,12 +128,17 @@ export interface RawExchange {
  * for Ollama that is a client that left.
  *
  * @param options.methods of the requests that the bytes hold; one GET unless told
+ * @param options.onData told of all that came so far, latin1
  * @param options.timeoutMs rejects after that; 30 s unless told
  */
 export function sendRaw(
   port: number,
   bytes: Uint8Array,
-  options: { readonly methods?: readonly string[]; readonly timeoutMs?: number } = {},
+  options: {
+    readonly methods?: readonly string[];
+    readonly timeoutMs?: number;
+    readonly onData?: (text: string) => void;
+  } = {},
 ): Promise<RawExchange> {
   const methods = options.methods ?? ['GET'];
   const timeoutMs = options.timeoutMs ?? 30_000;
@@ -153,6 +158,7 @@ export function sendRaw(
     }, timeoutMs);
     socket.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
+      options.onData?.(Buffer.concat(chunks).toString('latin1'));
       const answers = finals();
       if (answers.length >= methods.length && answers.every((answer) => answer.complete)) finish(false);
     });

@@ -7,9 +7,9 @@ export interface Running {
   readonly process: ChildProcess;
   stdout(): string;
   stderr(): string;
-  /** Waits until standard error says so, at most 30 s. @returns the match */
+  /** Waits until lines of standard error say so, at most 60 s. @returns the match */
   waitFor(pattern: RegExp): Promise<RegExpExecArray>;
-  /** Waits for a line of standard output, at most 30 s. */
+  /** Waits for a line of standard output, at most 60 s. */
   waitForLine(pattern: RegExp): Promise<string>;
   /** SIGTERM, then the exit code. */
   stop(): Promise<number | null>;
@@ -51,12 +51,24 @@ export function run(command: string, args: readonly string[], options: RunOption
     process: child,
     stdout: () => stdout,
     stderr: () => stderr,
-    waitFor: (pattern) => poll(() => pattern.exec(stderr), 30_000),
-    waitForLine: (pattern) => poll(() => stdout.split('\n').find((line) => pattern.test(line)), 30_000),
+    waitFor: (pattern) => poll(() => pattern.exec(whole(stderr)), 60_000),
+    waitForLine: (pattern) =>
+      poll(
+        () =>
+          whole(stdout)
+            .split('\n')
+            .find((line) => pattern.test(line)),
+        60_000,
+      ),
     async stop() {
       if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGTERM');
       await exited;
       return child.exitCode;
     },
   };
+}
+
+/** Without the beginning of a line whose end is still to come. */
+function whole(text: string): string {
+  return text.slice(0, text.lastIndexOf('\n') + 1);
 }

@@ -5,12 +5,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test as define } from 'node:test';
 import { fileURLToPath } from 'node:url';
-
+import { patient } from '../support/at-best.ts';
 import { type Issued, issue, issueAuthority } from '../support/certificates.ts';
 import { run } from '../support/running.ts';
 import { call } from '../support/tls.ts';
+
+// Times are short here: what a held up process spoils is carried out anew.
+const test = patient(define, 50);
 
 const script = fileURLToPath(new URL('../../bin/opallama.js', import.meta.url));
 const policies = fileURLToPath(new URL('../../policies/', import.meta.url));

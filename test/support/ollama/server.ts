@@ -90,7 +90,7 @@ export async function startOllama(options: {
 
 /** The server itself says which port the kernel gave it. */
 async function listeningPort(child: ChildProcess, log: () => string): Promise<number> {
-  for (let attempt = 0; attempt < 300; attempt++) {
+  for (let attempt = 0; attempt < 600; attempt++) {
     const port = /Listening on 127\.0\.0\.1:(\d+)/.exec(log())?.[1];
     if (port !== undefined) return Number(port);
     if (child.exitCode !== null) break;

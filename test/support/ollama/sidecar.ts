@@ -99,7 +99,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const stop = async () => {
     child.kill('SIGTERM');
-    await Promise.race([gone, sleep(5000, undefined, { ref: false })]);
+    await Promise.race([gone, sleep(20_000, undefined, { ref: false })]);
     child.kill('SIGKILL');
     await gone;
     await rm(home, { recursive: true, force: true });
@@ -118,10 +118,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       token: signToken(),
       audit,
       log: () => log,
-      auditWhere: (match, count = 1) =>
-        waitFor(`${count}. matching audit event`, () => audit.filter(match)[count - 1], 5000),
-      auditOf: (id) =>
-        waitFor(`audit event of request "${id}"`, () => audit.find((event) => event.request_id === id), 5000),
+      auditWhere: (match, count = 1) => waitFor(`${count}. matching audit event`, () => audit.filter(match)[count - 1]),
+      auditOf: (id) => waitFor(`audit event of request "${id}"`, () => audit.find((event) => event.request_id === id)),
       stop,
     };
   } catch (error) {
@@ -148,8 +146,8 @@ function listeningPorts(log: string): { readonly data?: number; readonly ops?: n
   return ports;
 }
 
-/** Looks every 2 ms. Rejects after `timeoutMs`; 20 s leave time for a start with a policy to compile. */
-async function waitFor<T>(what: string, look: () => T | undefined, timeoutMs = 20_000): Promise<T> {
+/** Looks every 2 ms. Rejects after `timeoutMs`; 60 s leave time for a start with a policy to compile. */
+async function waitFor<T>(what: string, look: () => T | undefined, timeoutMs = 60_000): Promise<T> {
   const until = performance.now() + timeoutMs;
   for (;;) {
     const found = look();
