@@ -13,7 +13,7 @@ export interface FleetOptions {
   /** Brings one to where the others are; from its first moment on it is told what they are. */
   readonly catchUp: (worker: WorkerProcess) => Promise<void>;
   readonly onRemark: (worker: WorkerProcess, remark: Remark) => void;
-  /** The event loop of a worker turns, or there is none that could stand still. */
+  /** The event loop of a worker turns, or it serves nobody that could wait for it. */
   readonly onTurn: (number: number) => void;
   readonly onDeath: (worker: WorkerProcess, death: Death, retryMs: number) => void;
   /** A successor could not be started; it is tried again. */
@@ -67,7 +67,7 @@ export function createFleet(options: FleetOptions): Fleet {
   cluster.schedulingPolicy = cluster.SCHED_RR;
   cluster.setupPrimary({ exec: script, args: [], serialization: 'advanced' });
   const turning = setInterval(() => {
-    for (const { number, state } of seats) if (state === 'gone') options.onTurn(number);
+    for (const { number, state } of seats) if (state !== 'serving') options.onTurn(number);
   }, turnMs).unref();
 
   return {

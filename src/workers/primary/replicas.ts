@@ -2,6 +2,8 @@
  * Policies that the workers decide by. A change takes place in two steps: each worker loads it, and once all have, all are told
  * to decide by it. Where one can't load it none does.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import type { PackedPolicy } from '../../decision/isolation/messages.ts';
 import type { PolicyMember } from '../../delivery/active-policy.ts';
 import type { Replicas } from '../../delivery/replicas.ts';
@@ -20,6 +22,9 @@ export interface WorkersPolicies extends Replicas {
 const loadMs = 120_000;
 /** A worker that has not changed by then is ended: nobody may decide by what was replaced. */
 const decideMs = 10_000;
+/** For workers, where there are none. */
+const waitMs = 30_000;
+const lookMs = 100;
 
 export function createReplicas(fleet: () => Fleet): WorkersPolicies {
   const offers = new Map<number, Offer>();
@@ -33,8 +38,8 @@ export function createReplicas(fleet: () => Fleet): WorkersPolicies {
       let offer: Offer = { id, policy, packed: unshare(packed), bytes };
       offers.set(id, offer);
       try {
-        const [first, ...others] = fleet().joined();
-        if (first === undefined) throw new PolicyError('There is no worker at the moment that could load the policy.');
+        const [first, ...others] = await findWorkers();
+        if (first === undefined) throw new PolicyError('There is no worker that could load the policy.');
         const loaded = await offerTo(first, offer);
         // Of what an engine reads by itself all have what the first one read.
         if (loaded.facts.files !== undefined)
@@ -73,6 +78,13 @@ export function createReplicas(fleet: () => Fleet): WorkersPolicies {
       await Promise.all([...loads, decided]);
     },
   };
+
+  /** Where all have ended at once their successors come within a moment. */
+  async function findWorkers(): Promise<readonly WorkerProcess[]> {
+    for (const endsAt = performance.now() + waitMs; performance.now() < endsAt; await sleep(lookMs))
+      if (fleet().joined().length > 0) break;
+    return fleet().joined();
+  }
 
   async function tellAll(): Promise<void> {
     await Promise.all(

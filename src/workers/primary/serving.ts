@@ -16,7 +16,7 @@ import { createFleet } from './fleet.ts';
 import { createHearing, type Hearing } from './hear.ts';
 import { createReplicas } from './replicas.ts';
 import { createUsage } from './usage.ts';
-import type { WorkerProcess } from './worker-process.ts';
+import type { Remark, WorkerProcess } from './worker-process.ts';
 
 export interface WorkersParts {
   readonly log: Logger;
@@ -50,6 +50,8 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
     () => fleet.joined(),
   );
   let hearing: Hearing | undefined;
+  /** What was told before anybody was served: keys that were asked for, and the log. */
+  let early: (readonly [WorkerProcess, Remark])[] = [];
   let drainState: DrainState = 'serving';
   const fleet = createFleet({
     count,
@@ -63,8 +65,8 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
     }),
     catchUp: replicas.catchUp,
     onRemark(worker, remark) {
-      if (hearing !== undefined) hearing.hear(worker, remark);
-      else if (remark.kind === 'log') parts.onLog(remark.text);
+      if (hearing === undefined) early.push([worker, remark]);
+      else hearing.hear(worker, remark);
     },
     onTurn: parts.onTurn,
     onDeath(worker, { code, signal }, retry_ms) {
@@ -88,7 +90,10 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
       return fleet.kill();
     },
     async serve(options) {
-      hearing = createHearing({ ...options, metrics, record: parts.record, onLog: parts.onLog });
+      const heard = createHearing({ ...options, metrics, record: parts.record, onLog: parts.onLog });
+      hearing = heard;
+      for (const [worker, remark] of early) heard.hear(worker, remark);
+      early = [];
       const connections = openConnections({ ...config.upstream, timeouts: config.timeouts });
       // The workers tell of their connections; this one is for questions of the primary's own.
       const { tls } = config.upstream;
@@ -134,7 +139,10 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
           clearInterval(looking);
           telling.close();
           await Promise.allSettled(fleet.joined().map((worker) => worker.ask('end', graceMs, graceMs + endMs)));
+          const all = fleet.joined();
           await fleet.kill();
+          // Nothing of those that have ended as they should.
+          for (const worker of all) heard.end(worker);
         },
         close: () => connections.close(),
       };

@@ -1,0 +1,62 @@
+/** A worker that is killed takes its own connections with it and nothing else. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { noModule } from '../policy/toolchain-fixture.ts';
+import { startLoad, startWorkers, until } from './harness.ts';
+
+const skip = noModule;
+
+test('a worker that is killed under load: the others go on, it is replaced, and no count goes back', {
+  skip,
+}, async (t) => {
+  const sidecar = await startWorkers(t, { workers: 2, audit: { durability: 'strict' } });
+  const load = startLoad(sidecar, { connections: 8 });
+  await until(() => load.asked.length > 100, 'requests');
+  let counted = 0;
+  for (let kill = 1; kill <= 2; kill += 1) {
+    const [victim] = await sidecar.workers();
+    process.kill(victim?.pid ?? 0, 'SIGKILL');
+    await until(async () => {
+      const now = await sidecar.metric(/opallama_requests_total\{.*\}/);
+      assert.ok(now >= counted, `${now} after ${counted}`);
+      counted = now;
+      return (await sidecar.workers()).filter(({ pid, serving }) => serving && pid !== victim?.pid).length === 2;
+    }, 'a successor serves');
+    assert.equal(await sidecar.metric(/opallama_worker_deaths_total/), kill);
+    const from = load.asked.length;
+    await until(() => load.asked.length > from + 50, 'requests behind it');
+  }
+  await load.stop();
+  assert.ok(load.asked.every(({ status }) => status === 200));
+  // On the connections of those that were killed, and on none beside.
+  assert.ok(load.cut() > 0 && load.cut() <= 2 * 8, `${load.cut()} cut`);
+  assert.equal(await sidecar.running.stop(), 0);
+
+  assert.deepEqual(await sidecar.findings(), []);
+  const completions = sidecar.lines('completion');
+  const ids = new Set(completions.map(({ request_id: id }) => id));
+  // Every request that was handed to the upstream has its end, told by its worker or by who replaced that.
+  assert.equal(ids.size, completions.length);
+  assert.deepEqual(new Set(sidecar.lines('decision').map(({ request_id: id }) => id)), ids);
+  assert.equal(sidecar.upstream.requests() <= completions.length, true);
+  const lost = completions.filter(({ error }) => error === 'internal_error');
+  assert.ok(lost.length > 0);
+  for (const { outcome, status, usage } of lost) assert.deepEqual([outcome, status, usage], ['error', 500, 'unknown']);
+  const answered = new Set(load.asked.map(({ id }) => id));
+  for (const id of answered) assert.ok(ids.has(id), `${id} was answered and is not recorded`);
+});
+
+test('with a file that can not be written no worker forwards anything', { skip }, async (t) => {
+  const sidecar = await startWorkers(t, { audit: { durability: 'strict', on_failure: 'refuse' } });
+  assert.equal((await sidecar.chat()).status, 200);
+  const { chmodSync, rmSync, mkdirSync } = await import('node:fs');
+  // A directory in its place: whoever looks finds another one there, and none can be made.
+  rmSync(sidecar.auditFile);
+  mkdirSync(sidecar.auditFile);
+  chmodSync(sidecar.auditFile, 0o700);
+  await until(async () => (await sidecar.chat()).status === 503, 'a request that is refused');
+  const before = sidecar.upstream.requests();
+  for (const { status } of await Promise.all(Array.from({ length: 6 }, () => sidecar.chat()))) assert.equal(status, 503);
+  assert.equal(sidecar.upstream.requests(), before);
+});
