@@ -16,6 +16,7 @@ export function outlastEvaluations(policy: LoadedPolicy): LoadedPolicy {
     reads: policy.reads,
     codes: policy.codes,
     deterministic: policy.deterministic,
+    files: policy.files,
     shape: (entrypoint) => policy.shape(entrypoint),
     ...(notReady && { notReady: () => notReady.call(policy) }),
     evaluate(entrypoint, input) {

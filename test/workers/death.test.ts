@@ -57,6 +57,7 @@ test('with a file that can not be written no worker forwards anything', { skip }
   chmodSync(sidecar.auditFile, 0o700);
   await until(async () => (await sidecar.chat()).status === 503, 'a request that is refused');
   const before = sidecar.upstream.requests();
-  for (const { status } of await Promise.all(Array.from({ length: 6 }, () => sidecar.chat()))) assert.equal(status, 503);
+  for (const { status } of await Promise.all(Array.from({ length: 6 }, () => sidecar.chat())))
+    assert.equal(status, 503);
   assert.equal(sidecar.upstream.requests(), before);
 });

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, request, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -86,6 +86,8 @@ export interface WorkerFacts {
 
 export interface WorkersSidecar {
   readonly running: Running;
+  /** The directory that the configuration is in. */
+  readonly home: string;
   readonly upstream: Upstream;
   readonly url: string;
   readonly opsUrl: string;
@@ -111,6 +113,8 @@ export async function startWorkers(
     readonly workers?: number;
     readonly config?: object;
     readonly audit?: object;
+    /** Beside the policy, below the directory that the configuration is in. */
+    readonly files?: Readonly<Record<string, string>>;
     readonly command?: string;
   } = {},
 ): Promise<WorkersSidecar> {
@@ -121,6 +125,10 @@ export async function startWorkers(
   const policyFile = join(home, 'policy', 'authz.rego');
   mkdirSync(join(home, 'policy'));
   writeFileSync(policyFile, numberedPolicy(0));
+  for (const [name, text] of Object.entries(options.files ?? {})) {
+    mkdirSync(dirname(join(home, name)), { recursive: true });
+    writeFileSync(join(home, name), text);
+  }
   const config = {
     workers: options.workers ?? 2,
     listen: { data: '127.0.0.1:0', ops: '127.0.0.1:0', admin: '127.0.0.1:0' },
@@ -156,6 +164,7 @@ export async function startWorkers(
 
   return {
     running,
+    home,
     upstream,
     url,
     opsUrl,

@@ -9,7 +9,9 @@ const skip = noModule;
 
 /** Which policies decide for callers on connections of their own, so that every worker is asked. */
 async function whoDecide(sidecar: WorkersSidecar, subject?: string): Promise<ReadonlySet<string | undefined>> {
-  const asked = await Promise.all(Array.from({ length: 9 }, () => sidecar.chat(subject === undefined ? {} : { subject })));
+  const asked = await Promise.all(
+    Array.from({ length: 9 }, () => sidecar.chat(subject === undefined ? {} : { subject })),
+  );
   for (const { status } of asked) assert.equal(status, 200);
   return new Set(asked.map(({ policy }) => policy));
 }

@@ -46,11 +46,10 @@ export function createReplicas(fleet: () => Fleet): WorkersPolicies {
           offer = { ...offer, packed: { ...offer.packed, files: loaded.facts.files } };
         offers.set(id, offer);
         const answers = await Promise.all(others.map((worker) => offerTo(worker, offer)));
-        const other = answers.find(({ facts }) => facts.revision !== loaded.facts.revision);
+        const { revision, files } = loaded.facts;
+        const other = answers.find(({ facts }) => files !== undefined && facts.revision !== revision);
         if (other !== undefined)
-          throw new PolicyError(
-            `Workers have loaded different revisions: ${loaded.facts.revision}, ${other.facts.revision}.`,
-          );
+          throw new PolicyError(`Workers have loaded different revisions: ${revision} and ${other.facts.revision}.`);
         return { loaded: represent(id, loaded), place: loaded.place, replica: id };
       } catch (error) {
         drop(id);
