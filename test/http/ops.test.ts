@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 
+import { nowMs } from '../../src/http/ops/messages.ts';
 import { type OpsListenerOptions, startOpsListener } from '../../src/http/ops/ops-listener.ts';
 
 async function start(t: TestContext, options: Partial<OpsListenerOptions> = {}) {
@@ -90,6 +91,18 @@ test('an event loop that is stuck is told to be, and lives again when it turns',
   for (const deadline = Date.now() + 30_000; status !== 200 && Date.now() < deadline; await sleep(20))
     status = (await fetch(`${url}/healthz`)).status;
   assert.equal(status, 200);
+});
+
+test('a worker whose event loop is stuck is told of by its number, and lives again when it turns', async (t) => {
+  const workersTurned = new BigInt64Array(new SharedArrayBuffer(16)).fill(nowMs());
+  const { url } = await start(t, { stuckMs: 60_000, workersTurned });
+  assert.equal((await fetch(`${url}/healthz`)).status, 200);
+  Atomics.store(workersTurned, 1, nowMs() - 70_000n);
+  const answer = await fetch(`${url}/healthz`);
+  assert.equal(answer.status, 503);
+  assert.match(await answer.text(), /^The event loop of worker 2 has been stuck for \d+ ms\.\n$/);
+  Atomics.store(workersTurned, 1, nowMs());
+  assert.equal((await fetch(`${url}/healthz`)).status, 200);
 });
 
 test('metrics that fail are a 500, and told', async (t) => {

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
+import { startAnsweringUpstream } from '../support/answering-upstream.ts';
 import { run } from '../support/running.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -93,6 +94,30 @@ test('the packed package runs where it is installed', { timeout: 300_000 }, asyn
     env: { ...env, OPALLAMA_POLICY__ENGINE: 'module', OPALLAMA_POLICY__PATH: 'authz.ts' },
   });
   assert.match(ofModule, /authz\.ts: revision [0-9a-f]{12}/);
+
+  // Processes of their own.
+  const several = run(process.execPath, [command, 'serve', '--workers', '2', '--listen-data', '127.0.0.1:0'], {
+    cwd: elsewhere,
+    env: {
+      ...onlyThese(env),
+      OPALLAMA_LISTEN__OPS: '127.0.0.1:0',
+      OPALLAMA_POLICY__ENGINE: 'module',
+      OPALLAMA_POLICY__PATH: 'authz.ts',
+      OLLAMA_HOST: undefined,
+      OLLAMA_BASE_URL: await startAnsweringUpstream(t),
+    },
+  });
+  t.after(() => several.stop());
+  const [, port] = await several.waitFor(/"listener":"data".*?"port":(\d+)/);
+  for (let request = 0; request < 4; request += 1) {
+    const told = await fetch(`http://127.0.0.1:${port}/api/chat`, {
+      method: 'POST',
+      body: '{"model":"tiny","stream":false}',
+    });
+    assert.equal(told.status, 200);
+  }
+  assert.equal(await several.stop(), 0);
+  assert.equal(several.stdout().match(/"event":"audit"/g)?.length, 4);
 
   // As a person would start it: the shipped policy is compiled, the practice upstream answers.
   await rm(join(elsewhere, 'opallama.yaml'));
