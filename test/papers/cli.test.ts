@@ -7,7 +7,9 @@ import { follow, interrupted, stepsOf } from './session.ts';
 import { sidecar, standIns } from './sidecar.ts';
 
 test('every command of docs/cli.md runs', { skip: noModule, timeout: 600_000 }, async (t) => {
-  const place = await makePlace(t, { standIns });
+  // Nobody reads these figures.
+  const shorter = [/^opallama bench (?!.*--duration).*$/gm, '$& --duration 300ms'] as const;
+  const place = await makePlace(t, { standIns, replace: [shorter] });
   const steps = stepsOf(runHere('docs/cli.md'), {
     'opallama check policies/': { before: sidecar(place) },
     'opallama test policies/': { ways: { 'opallama test policies/ --watch': interrupted('passed') } },
