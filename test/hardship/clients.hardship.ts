@@ -43,7 +43,7 @@ test('a client that does not read holds little of its answer here, and the upstr
     more();
   });
   const sidecar = await startHard(t, { upstream });
-  await ask(sidecar.port, undefined, 'forbidden');
+  await ask(sidecar.port, { model: 'forbidden' });
   const before = await sidecar.memory();
   const sockets = await Promise.all(Array.from({ length: clients }, () => open(sidecar.port)));
   for (const socket of sockets) {

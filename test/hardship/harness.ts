@@ -175,7 +175,13 @@ export async function open(port: number): Promise<Socket> {
 }
 
 /** Asks on as many kept connections at once until the time is over. @returns how long each took, ms, ascending */
-export async function askFor(port: number, ms: number, atOnce = 4, pauseMs = 0): Promise<number[]> {
+export async function askFor(
+  port: number,
+  ms: number,
+  atOnce = 4,
+  pauseMs = 0,
+  next: () => Call = () => ({}),
+): Promise<number[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: atOnce });
   const times: number[] = [];
   const untilMs = performance.now() + ms;
@@ -183,7 +189,7 @@ export async function askFor(port: number, ms: number, atOnce = 4, pauseMs = 0):
     Array.from({ length: atOnce }, async () => {
       while (performance.now() < untilMs) {
         const began = performance.now();
-        assert.equal(await ask(port, agent), 200);
+        assert.equal(await ask(port, { agent, ...next() }), 200);
         times.push(performance.now() - began);
         if (pauseMs > 0) await sleep(pauseMs);
       }
@@ -193,10 +199,16 @@ export async function askFor(port: number, ms: number, atOnce = 4, pauseMs = 0):
   return times.toSorted((a, b) => a - b);
 }
 
-export function ask(port: number, agent?: Agent, model = 'tiny'): Promise<number> {
+export interface Call {
+  readonly agent?: Agent;
+  readonly model?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export function ask(port: number, { agent, model = 'tiny', headers: more }: Call = {}): Promise<number> {
   return new Promise((resolve, reject) => {
     const body = chatOf(model);
-    const headers = { 'content-length': Buffer.byteLength(body) };
+    const headers = { 'content-length': Buffer.byteLength(body), ...more };
     const outgoing = request({ host: '127.0.0.1', port, path: '/api/chat', method: 'POST', agent, headers });
     outgoing.once('error', reject).once('response', (response) => {
       response.resume().once('end', () => resolve(response.statusCode ?? 0));

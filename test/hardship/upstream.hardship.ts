@@ -35,11 +35,9 @@ test('an upstream that resets, hangs or dies midway costs its own request, in ti
     } else if (body['model'] !== 'hangs') response.end('{"done":true}');
   });
   const sidecar = await startHard(t, { upstream, config: { timeouts: { first_byte: '500ms' } } });
-  for (let i = 0; i < tries; i += 1) await ask(sidecar.port, undefined, 'resets');
+  for (let i = 0; i < tries; i += 1) await ask(sidecar.port, { model: 'resets' });
   const longest = async (model: string, status: number): Promise<number> => {
-    const all = await Promise.all(
-      Array.from({ length: tries }, () => timed(() => ask(sidecar.port, undefined, model))),
-    );
+    const all = await Promise.all(Array.from({ length: tries }, () => timed(() => ask(sidecar.port, { model }))));
     assert.deepEqual(new Set(all.map(({ value }) => value)), new Set([status]));
     return Math.max(...all.map(({ ms }) => ms));
   };
