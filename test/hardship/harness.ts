@@ -1,9 +1,9 @@
-/** A sidecar as a process of its own between a driver and a stand-in for Ollama, both here; and figures held to a limit. */
+/** A sidecar as a process of its own between a driver and a stand-in for Ollama, both here. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,16 +12,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { findFreePort } from '../support/free-port.ts';
+import { chatOf } from './ask.ts';
 
+const inside = new URL('inside.ts', import.meta.url).href;
 const script = fileURLToPath(new URL('../../bin/opallama.js', import.meta.url));
-
-/** Prints it, and fails where it is over its limit. */
-export function figure(t: TestContext, what: string, value: number, limit: number, unit: string): void {
-  const shown = Number.isInteger(value) ? String(value) : value.toFixed(1);
-  const line = `${what}: ${shown} ${unit} (at most ${limit})`;
-  t.diagnostic(line);
-  assert.ok(value <= limit, line);
-}
 
 export interface HardSidecar {
   readonly port: number;
@@ -29,8 +23,10 @@ export interface HardSidecar {
   readonly pid: number;
   stdout(): string;
   stderr(): string;
-  /** Resident memory, MiB. */
+  /** Resident memory, MB. */
   memory(): Promise<number>;
+  /** What it tells of itself, its garbage collected: only with `tells`. */
+  inside(): Promise<Inside>;
   descriptors(): Promise<number>;
   signal(name: NodeJS.Signals): void;
   /** Its exit code; waits for it. */
@@ -38,12 +34,26 @@ export interface HardSidecar {
   fetch(path: string, init?: RequestInit): Promise<Response>;
 }
 
+export interface Inside {
+  /** What its objects and buffers take, MB. */
+  readonly heap: number;
+  readonly timers: number;
+}
+
+/**
+ * V8 sizes its heap by the memory that the machine or the container has: these are what it takes under the 512 MiB of the
+ * manifests (k8s/). On a large machine its young generation alone may grow to 64 MB.
+ */
+const heapOfThePod = '--max-old-space-size=256 --max-semi-space-size=4';
+
 export interface HardOptions {
   readonly upstream: string;
   readonly config?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
   /** Runs before it in the same shell, such as `ulimit -n 200`. */
   readonly shell?: string;
+  /** It can be asked what is `inside`, which makes timers a little dearer. */
+  readonly tells?: boolean;
   readonly prepare?: (directory: string) => Promise<void>;
 }
 
@@ -67,11 +77,18 @@ export async function startHard(t: TestContext, options: HardOptions): Promise<H
   // JSON is YAML.
   await writeFile(join(directory, 'opallama.yaml'), JSON.stringify(config));
   await options.prepare?.(directory);
+  const nodeOptions = `${heapOfThePod}${options.tells === true ? ` --import ${inside}` : ''}`;
   // The shell is replaced by Node, so that its pid is the sidecar's.
   const command = `${options.shell === undefined ? '' : `${options.shell} && `}exec "$0" "$@"`;
   const child = spawn('sh', ['-c', command, process.execPath, script, 'serve', '--config', 'opallama.yaml'], {
     cwd: directory,
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NO_COLOR: '1', ...options.env },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      NO_COLOR: '1',
+      NODE_OPTIONS: nodeOptions,
+      ...options.env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit');
@@ -105,7 +122,14 @@ export async function startHard(t: TestContext, options: HardOptions): Promise<H
     stderr: () => stderr,
     async memory() {
       const status = await readFile(`/proc/${pid}/status`, 'utf8');
-      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+      return (Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024) / 1e6;
+    },
+    async inside() {
+      const lines = (): string[] => stderr.match(/^inside .*$/gm) ?? [];
+      const known = lines().length;
+      child.kill('SIGUSR2');
+      await until('it tells of itself', () => lines().length > known);
+      return JSON.parse((lines().at(-1) ?? '').slice('inside '.length));
     },
     descriptors: async () => (await readdir(`/proc/${pid}/fd`)).length,
     signal: (name) => void child.kill(name),
@@ -156,10 +180,6 @@ export function beginStream(response: ServerResponse): void {
   response.write(frame);
 }
 
-export function chatOf(model: string, stream = false): string {
-  return JSON.stringify({ model, stream, messages: [{ role: 'user', content: 'hi' }] });
-}
-
 /** The bytes of a chat for a plain socket. */
 export function rawChat(model: string, stream = false): string {
   const body = chatOf(model, stream);
@@ -172,53 +192,6 @@ export async function open(port: number): Promise<Socket> {
   socket.on('error', () => undefined);
   await Promise.race([once(socket, 'connect'), once(socket, 'close')]);
   return socket;
-}
-
-/** Asks on as many kept connections at once until the time is over. @returns how long each took, ms, ascending */
-export async function askFor(
-  port: number,
-  ms: number,
-  atOnce = 4,
-  pauseMs = 0,
-  next: () => Call = () => ({}),
-): Promise<number[]> {
-  const agent = new Agent({ keepAlive: true, maxSockets: atOnce });
-  const times: number[] = [];
-  const untilMs = performance.now() + ms;
-  await Promise.all(
-    Array.from({ length: atOnce }, async () => {
-      while (performance.now() < untilMs) {
-        const began = performance.now();
-        assert.equal(await ask(port, { agent, ...next() }), 200);
-        times.push(performance.now() - began);
-        if (pauseMs > 0) await sleep(pauseMs);
-      }
-    }),
-  );
-  agent.destroy();
-  return times.toSorted((a, b) => a - b);
-}
-
-export interface Call {
-  readonly agent?: Agent;
-  readonly model?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-export function ask(port: number, { agent, model = 'tiny', headers: more }: Call = {}): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const body = chatOf(model);
-    const headers = { 'content-length': Buffer.byteLength(body), ...more };
-    const outgoing = request({ host: '127.0.0.1', port, path: '/api/chat', method: 'POST', agent, headers });
-    outgoing.once('error', reject).once('response', (response) => {
-      response.resume().once('end', () => resolve(response.statusCode ?? 0));
-    });
-    outgoing.end(body);
-  });
-}
-
-export function quantile(ascending: readonly number[], of: number): number {
-  return ascending[Math.min(ascending.length - 1, Math.floor(of * ascending.length))] ?? Number.NaN;
 }
 
 /** @throws where it does not come to hold in time */

@@ -8,19 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import jwt from 'jsonwebtoken';
 
-import {
-  answerWhole,
-  askFor,
-  beginStream,
-  type Call,
-  figure,
-  frame,
-  open,
-  rawChat,
-  startHard,
-  startScripted,
-  until,
-} from './harness.ts';
+import { type Call, carryOut } from './ask.ts';
+import { hold } from './figures.ts';
+import { answerWhole, beginStream, frame, open, rawChat, startHard, startScripted, until } from './harness.ts';
 
 const secret = 'a-secret-of-the-hardship-tests-that-is-long-enough';
 const sign = (subject: string): string =>
@@ -55,16 +45,9 @@ test('an hour of everything leaves nothing behind', {
   const sidecar = await startHard(t, {
     upstream,
     config,
-    env: { HARD_SECRET: secret, NODE_OPTIONS: `--import ${new URL('inside.ts', import.meta.url)}` },
+    env: { HARD_SECRET: secret },
+    tells: true,
   });
-  let told = 0;
-  const inside = async (): Promise<{ readonly heap: number; readonly timers: number }> => {
-    const lines = (): string[] => sidecar.stderr().match(/^inside .*$/gm) ?? [];
-    sidecar.signal('SIGUSR2');
-    await until('it tells of itself', () => lines().length > told);
-    told = lines().length;
-    return JSON.parse((lines().at(-1) ?? '').slice('inside '.length));
-  };
   let asked = 0;
   // What is remembered of callers and models has to be bounded: a new model for each request, a new token for each tenth.
   const fresh = (): Call => {
@@ -73,7 +56,7 @@ test('an hour of everything leaves nothing behind', {
     return { model: `model-${asked}`, headers };
   };
   const round = async (): Promise<void> => {
-    const load = askFor(sidecar.port, 4000, 4, 20, fresh);
+    const load = carryOut({ port: sidecar.port, ms: 4000, pauseMs: 20 }, fresh);
     for (let i = 0; i < 40; i += 1) {
       const socket = await open(sidecar.port);
       socket.resume();
@@ -84,20 +67,20 @@ test('an hour of everything leaves nothing behind', {
       setTimeout(() => socket.destroy(), kind === 0 ? 2000 : 300);
       await sleep(50);
     }
-    await load;
+    assert.deepEqual(Object.keys((await load).statuses), ['200']);
     await sleep(1500);
   };
   const state = async () => ({
     memory: await sidecar.memory(),
     descriptors: await sidecar.descriptors(),
-    ...(await inside()),
+    ...(await sidecar.inside()),
   });
   const tell = async (): Promise<void> => {
     const { memory, descriptors, timers, heap } = await state();
     const at = ((performance.now() - beganMs) / 60_000).toFixed(1);
     // Not a diagnostic: those come when the test is over.
     console.log(
-      `${at} min, ${asked} requests: ${memory.toFixed(0)} MiB, heap ${heap.toFixed(0)} MiB, ${descriptors} descriptors, ${timers} timers`,
+      `${at} min, ${asked} requests: ${memory.toFixed(0)} MB, heap ${heap.toFixed(0)} MB, ${descriptors} descriptors, ${timers} timers`,
     );
   };
   const beganMs = performance.now();
@@ -123,9 +106,17 @@ test('an hour of everything leaves nothing behind', {
   await sleep(5000);
   const after = await state();
   t.diagnostic(`${rounds} rounds; before ${JSON.stringify(before)}, after ${JSON.stringify(after)}`);
-  figure(t, 'memory more than at the start', after.memory - before.memory, Math.max(20, before.memory * 0.1), 'MiB');
-  figure(t, 'heap more than at the start, garbage collected', after.heap - before.heap, 8, 'MiB');
-  figure(t, 'descriptors more than at the start', after.descriptors - before.descriptors, 4, '');
-  figure(t, 'timers more than at the start', after.timers - before.timers, 4, '');
+  const more = (what: 'memory' | 'heap' | 'descriptors' | 'timers'): number => after[what] - before[what];
+  hold(t, [
+    {
+      what: 'memory more than at the start',
+      value: more('memory'),
+      limit: Math.max(20, before.memory * 0.1),
+      unit: 'MB',
+    },
+    { what: 'heap more than at the start, garbage collected', value: more('heap'), limit: 8, unit: 'MB' },
+    { what: 'descriptors more than at the start', value: more('descriptors'), limit: 4, unit: '' },
+    { what: 'timers more than at the start', value: more('timers'), limit: 4, unit: '' },
+  ]);
   assert.ok(rounds > 0);
 });
