@@ -131,7 +131,8 @@ function narrowMembers(result: Readonly<Record<string, unknown>>, options: Narro
   if (unknown !== undefined) {
     return denied(
       'unknown_obligation',
-      `The policy asks for the obligation ${JSON.stringify(unknown.slice(0, 64))}, which is not supported.`,
+      // A sentence in its place may be one of a caller's: it is told to nobody.
+      `The policy asks for ${/^\w{1,64}$/.test(unknown) ? `the obligation "${unknown}"` : 'an obligation'}, which is not supported.`,
     );
   }
   return { ...members, allowed: true, reasons: stated, httpStatus: 200 };

@@ -37,8 +37,12 @@ const ours: ReadonlySet<unknown> = new Set([
   'engine_unavailable',
 ]);
 
-/** @returns the error where its text is ours, else what may be told of it */
+/** @returns the error where its text is ours, without that of what caused it; else what may be told of it */
 export function withoutPolicyText(error: unknown): unknown {
   const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
-  return error instanceof Error && error.name === 'EvaluationError' && ours.has(code) ? error : withoutText(error);
+  if (!(error instanceof Error) || error.name !== 'EvaluationError' || !ours.has(code)) return withoutText(error);
+  if (error.cause === undefined) return error;
+  // As a parser's, which quotes what a remote engine answered.
+  const { name: type, message, stack, cause } = error;
+  return { type, code, message, stack, cause: withoutText(cause) };
 }
