@@ -101,7 +101,7 @@ test('a shadow comes from a bundle server too, and one that is away at the start
     url: new URL(server.url),
     poll: 50,
     longPoll: 0,
-    timeout: 5000,
+    timeout: 30_000,
     size: 1 << 20,
     token: undefined,
     tokenSource: undefined,

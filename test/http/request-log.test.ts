@@ -4,6 +4,7 @@ import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { pino } from 'pino';
 
@@ -57,7 +58,12 @@ async function start(t: TestContext, over: Partial<TestSidecarOptions> = {}) {
     await answer.text();
     return answer;
   };
-  return { ...sidecar, received, lines, chat };
+  /** Lines of so many ends: a request ends after its answer was read here. */
+  const ended = async (count: number): Promise<void> => {
+    const ends = () => lines.filter(({ msg }) => msg === 'the request ended').length;
+    for (const deadline = Date.now() + 30_000; ends() < count && Date.now() < deadline; await sleep(5));
+  };
+  return { ...sidecar, received, lines, chat, ended };
 }
 
 const messages = (lines: ReadonlyArray<Readonly<Record<string, unknown>>>) => lines.map(({ msg }) => msg);
@@ -69,9 +75,10 @@ const way = [
 ];
 
 test('a request whose caller asks, and may, is told of from its decision to its end, without content', async (t) => {
-  const { chat, lines, received } = await start(t);
+  const { chat, lines, received, ended } = await start(t);
   const answer = await chat(['operator'], { 'x-opallama-debug': '1', 'x-request-id': 'r-1', traceparent });
   assert.equal(answer.headers.get('x-opallama-debug'), 'granted');
+  await ended(1);
   assert.deepEqual(messages(lines), way);
   for (const line of lines) {
     assert.deepEqual([line['request_id'], line['trace_id'], line['granted']], ['r-1', traceId, true]);
@@ -86,16 +93,17 @@ test('a request whose caller asks, and may, is told of from its decision to its 
 });
 
 test('one that is denied is told of too', async (t) => {
-  const { chat, lines } = await start(t);
+  const { chat, lines, ended } = await start(t);
   const answer = await chat(['operator'], { 'x-opallama-debug': 'true' }, 'forbidden');
   assert.equal(answer.status, 403);
+  await ended(1);
   assert.equal(answer.headers.get('x-opallama-debug'), 'granted');
   assert.deepEqual(messages(lines), ['the request was decided', 'the request ended']);
   assert.equal(lines[0]?.['policy_result'], 'deny');
 });
 
 test('who asks and may not, or may and does not ask, gets no line', async (t) => {
-  const { chat, lines } = await start(t);
+  const { chat, lines, waitForEvents } = await start(t);
   for (const [roles, headers] of [
     [['developer'], { 'x-opallama-debug': '1' }],
     [['operator'], {}],
@@ -104,6 +112,7 @@ test('who asks and may not, or may and does not ask, gets no line', async (t) =>
     const answer = await chat([...roles], headers);
     assert.equal(answer.headers.get('x-opallama-debug'), null);
   }
+  await waitForEvents(3);
   assert.deepEqual(lines, []);
 });
 
@@ -125,7 +134,7 @@ test('of several policies one must grant it and none refuse it', async (t) => {
 
 test('operators change the level while the sidecar runs, for a time if they say so, and leave a line', async (t) => {
   const sidecar = await start(t, { adminTokens: { oncall: adminToken } });
-  const { chat, lines } = sidecar;
+  const { chat, lines, ended } = sidecar;
   assert.deepEqual((await callAdmin(sidecar, '/v1/log-level')).body, { level: 'warn', configured: 'warn' });
   const set = await callAdmin(sidecar, '/v1/log-level', {
     send: { level: 'debug', for: '10m' },
@@ -141,8 +150,10 @@ test('operators change the level while the sidecar runs, for a time if they say 
   );
   lines.length = 0;
   await chat(['developer'], {});
+  await ended(1);
   assert.deepEqual(messages(lines), ['a request began', ...way]);
   await fetch(`${sidecar.url}/api/chat`, { method: 'POST', body: canary, headers: { authorization: canary } });
+  await ended(2);
   assert.deepEqual(messages(lines).slice(5), ['a request began', 'the request ended']);
   assert.equal(lines[6]?.['error'], 'invalid_credentials');
   assert.doesNotMatch(JSON.stringify(lines), new RegExp(canary));

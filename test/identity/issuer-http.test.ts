@@ -83,7 +83,7 @@ test('a caller that leaves while keys are asked for ends its request', async (t)
   const issuer = await startIssuer(t);
   const key = createIssuerKey('a');
   issuer.publish(createIssuerKey('other'));
-  const { sidecar } = await start(t, [issuer.config()]);
+  const { sidecar } = await start(t, [issuer.config({ timeout: 2000 })]);
   issuer.answer = () => {};
   const controller = new AbortController();
   const leaving = fetch(`${sidecar.url}/api/chat`, {

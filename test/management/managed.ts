@@ -16,7 +16,7 @@ export function serviceAt(url: string, over: Partial<ServiceConfig> = {}): Servi
     tokenSource: undefined,
     tls: undefined,
     allowHttp: false,
-    timeout: 2000,
+    timeout: 20_000,
     ...over,
   };
 }

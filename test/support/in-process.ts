@@ -141,7 +141,16 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
       acceptUnknownCredentials: false,
       rolePrecedence: [],
     },
-    timeouts: { connect: 1000, firstByte: 5000, idle: 5000, total: 0, headers: 5000, body: 5000, ...options.timeouts },
+    // Tests share a busy machine; those of a time set their own.
+    timeouts: {
+      connect: 30_000,
+      firstByte: 30_000,
+      idle: 30_000,
+      total: 0,
+      headers: 30_000,
+      body: 30_000,
+      ...options.timeouts,
+    },
     limits: { body: 1 << 20, bodiesTotal: 4 << 20, blob: 8 << 20, headers: 16 << 10, inFlight: 100, ...options.limits },
     audit: { ...(options.auditFile && { file: options.auditFile }), stdout: false },
     admin: {

@@ -94,7 +94,7 @@ export async function startIssuer(t: Cleaner): Promise<TestIssuer> {
         material: materialOf({ ca: authority }),
         serverName: undefined,
       },
-      timeout: 2000,
+      timeout: 20_000,
       refresh: 300_000,
       refreshMin: 30_000,
       refreshMax: 900_000,

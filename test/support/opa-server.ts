@@ -80,7 +80,7 @@ export function opaConfig(over: Partial<OpaConfig> = {}): OpaConfig {
     tokenSource: undefined,
     tls: undefined,
     // Enough for a machine that does much else at the same time.
-    timeout: 5000,
+    timeout: 20_000,
     circuitBreaker: { failures: 5, reset: 200 },
     reads: undefined,
     ...over,

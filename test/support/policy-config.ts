@@ -11,7 +11,7 @@ export function policyConfig(over: Partial<PolicyConfig> = {}): PolicyConfig {
     denyListOperations: [],
     isolation: 'auto',
     // Tests share a busy machine; those of the deadline set their own.
-    deadline: 5000,
+    deadline: 20_000,
     memory: 1024 * 1024 * 1024,
     workers: 2,
     keepRevisions: 3,

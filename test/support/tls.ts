@@ -87,7 +87,7 @@ export function call(
       agent: agent ?? false,
       method: method ?? (payload === undefined ? 'GET' : 'POST'),
       headers: { ...headers, ...(token !== undefined && { authorization: `Bearer ${token}` }) },
-      timeout: 5000,
+      timeout: 30_000,
     });
     outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within 5 s')));
     outgoing.on('error', reject);

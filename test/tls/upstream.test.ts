@@ -30,7 +30,7 @@ async function askAt(t: TestContext, url: string, tls: UpstreamTls | undefined):
   const baseUrl = new URL(url);
   const upstream = createUpstream({
     baseUrl,
-    connections: openConnections({ baseUrl, tls, timeouts: { connect: 1000, firstByte: 5000 } }),
+    connections: openConnections({ baseUrl, tls, timeouts: { connect: 30_000, firstByte: 30_000 } }),
     onTlsError: (error) => told.push(error),
   });
   t.after(() => upstream.close());

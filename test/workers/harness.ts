@@ -137,7 +137,7 @@ export async function startWorkers(
     identity: { jwt: [{ algorithm: 'HS256', secret_env: 'TEST_SECRET', issuer: 'test', audience: 'opallama' }] },
     audit: { stdout: false, file: auditFile, ...options.audit },
     admin: { token_env: 'TEST_ADMIN' },
-    shutdown: { delay: '0s', grace: '5s' },
+    shutdown: { delay: '0s', grace: '60s' },
     ...options.config,
   };
   // JSON is YAML.
@@ -249,16 +249,17 @@ export function startLoad(
   };
 }
 
-/** Waits until it holds, at most 15 s. */
+/** Waits until it holds, at most 60 s. */
 export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = Date.now() + 15_000; Date.now() < deadline; await sleep(25)) if (await holds()) return;
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(25)) if (await holds()) return;
   throw new Error(`not seen: ${what}`);
 }
 
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    // One that has ended and whose new parent does not ask for it.
+    return process.platform !== 'linux' || !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
   } catch {
     return false;
   }

@@ -85,7 +85,7 @@ async function start(t: TestContext, answer: (response: ServerResponse, request:
     tls: undefined,
     resource: {},
     bufferEvents: 100,
-    timeout: 500,
+    timeout: 30_000,
     allowPlain: false,
   };
   return { config, got };
@@ -135,7 +135,10 @@ for (const [status, isFinal] of [
 
 test('a collector that is away, or says nothing, is tried again', async (t) => {
   const { config } = await start(t, () => undefined);
-  await assert.rejects(postOtlp(config, '{}', 1, signal), (error) => !(error instanceof NotDelivered));
+  await assert.rejects(
+    postOtlp({ ...config, timeout: 300 }, '{}', 1, signal),
+    (error) => !(error instanceof NotDelivered),
+  );
   const away = { ...config, url: new URL('http://127.0.0.1:9/v1/logs') };
   await assert.rejects(postOtlp(away, '{}', 1, signal), (error) => !(error instanceof NotDelivered));
 });
