@@ -34,7 +34,7 @@ export function startToolchain(
   { kind = 'wasm', ...overrides }: Overrides = {},
 ) {
   const start = kind === 'wasm' ? () => forkModule(wasmFile) : () => spawnNative(opaProgramFile);
-  const options = { start, idleMs: 10_000, deadlineMs: 30_000, inBackground: false };
+  const options = { start, idleMs: 10_000, deadlineMs: 120_000, inBackground: false };
   const toolchain = createChildToolchain(kind, { ...options, ...overrides });
   t.after(() => toolchain.close());
   return toolchain;
