@@ -1,11 +1,12 @@
 /** What of the upstream's answer is read by whoever hands it on. */
-import type { IncomingHttpHeaders } from 'node:http';
+
+/** By name in lower case. */
+export type AnswerHeaders = Readonly<Record<string, string | undefined>>;
 
 /** An answer whose head has come. Bytes that come before `read` wait; it is asked for in the same turn of the event loop. */
 export interface UpstreamAnswer {
   readonly status: number;
-  /** Names in lower case. */
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: AnswerHeaders;
   /** All of it is here, as is an answer that came in one piece. */
   readonly isComplete: boolean;
   readonly isPaused: boolean;

@@ -1,12 +1,11 @@
 /** An answer as undici hands it over: pushed, and first of all before anybody reads it. */
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 
-import type { AnswerReader, UpstreamAnswer } from '../upstream-answer.ts';
+import type { AnswerHeaders, AnswerReader, UpstreamAnswer } from '../upstream-answer.ts';
 
 export class Answer implements UpstreamAnswer {
   readonly status: number;
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: AnswerHeaders;
   isComplete = false;
   isPaused = false;
   readonly #controller: Dispatcher.DispatchController;
@@ -16,7 +15,7 @@ export class Answer implements UpstreamAnswer {
   #failed = false;
   #dropped = false;
 
-  constructor(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders) {
+  constructor(controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders) {
     this.#controller = controller;
     this.status = status;
     this.headers = headers;

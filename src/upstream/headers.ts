@@ -1,6 +1,8 @@
 /** Which headers pass, in both directions (design: input). Everything else stays here, credentials above all. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 
+import type { AnswerHeaders } from '../upstream-answer.ts';
+
 const toUpstream: readonly string[] = [
   'content-type',
   'accept',
@@ -47,11 +49,22 @@ export function buildRequestHeaders(caller: IncomingHttpHeaders, options: Reques
   return headers;
 }
 
+/** They may be said line by line, and mean the list of all (RFC 9110, 5.3). */
+const lists: ReadonlySet<string> = new Set(['cache-control', 'allow']);
+
+/** One value for each name: of what is no list the first one counts, as with Node's client. */
+export function joinRepeated(headers: Readonly<Record<string, string | string[] | undefined>>): AnswerHeaders {
+  const joined: Record<string, string | undefined> = {};
+  for (const [name, value] of Object.entries(headers))
+    joined[name] = Array.isArray(value) ? (lists.has(name) ? value.join(', ') : value[0]) : value;
+  return joined;
+}
+
 /** @param rewritten true where the body that leaves may be shorter than the one that came */
-export function buildAnswerHeaders(upstream: IncomingHttpHeaders, rewritten: boolean): OutgoingHttpHeaders {
+export function buildAnswerHeaders(upstream: AnswerHeaders, rewritten: boolean): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {};
   for (const name of toClient) {
-    const value: string | string[] | undefined = upstream[name];
+    const value = upstream[name];
     if (value !== undefined && !(rewritten && name === 'content-length')) headers[name] = value;
   }
   return headers;

@@ -15,6 +15,7 @@ import { isAnswerable } from './answerable.ts';
 import type { Connections } from './connections.ts';
 import { type BodySource, ExchangeRequest, exchangeResponse, type Sender, type UpstreamRequest } from './exchange.ts';
 import { describeFailure } from './failure.ts';
+import { joinRepeated } from './headers.ts';
 
 export interface UpstreamOptions {
   readonly baseUrl: URL;
@@ -154,7 +155,7 @@ class Attempt implements Exchange, Sender, Dispatcher.DispatchHandler {
     // An interim answer says nothing yet; 101 would be the last that is HTTP on this connection.
     if (status >= 102 && status < 200) return;
     if (isAnswerable(status, headers, countParts(controller.rawHeaders))) {
-      this.#answer = new Answer(controller, status, headers);
+      this.#answer = new Answer(controller, status, joinRepeated(headers));
       this.#resolve(this.#answer);
     } else this.#cancel(new RequestError('upstream_invalid'));
   }

@@ -24,6 +24,7 @@ const ofOurs = new Set([
   'content-length',
   'transfer-encoding',
   'cache-control',
+  'allow',
   'date',
   'retry-after',
   'x-request-id',
@@ -160,6 +161,12 @@ const families: Readonly<Record<string, readonly Case[]>> = {
     { name: 'a request', raw: 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', ...invalid },
   ],
   framing: [
+    ...['Content-Type: text/html', 'Date: now', 'Cache-Control: no-store', 'Allow: GET', 'Retry-After: 9'].map(
+      (line) => ({
+        name: `two of the header ${JSON.stringify(line)}`,
+        raw: answer('200 OK', `${line}\r\n${line}\r\n${length}`),
+      }),
+    ),
     { name: 'two equal lengths', raw: answer('200 OK', length + length), ...invalid },
     { name: 'two that differ', raw: answer('200 OK', `${length}Content-Length: 3\r\n`), ...invalid },
     ...['13, 13', '+13', '-13', '0x0d', '1e1', ''].map((value) => ({

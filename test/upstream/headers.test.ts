@@ -1,7 +1,7 @@
 /** Two allow-lists: what is not on them stays here, credentials above all. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { buildAnswerHeaders, buildRequestHeaders } from '../../src/upstream/headers.ts';
+import { buildAnswerHeaders, buildRequestHeaders, joinRepeated } from '../../src/upstream/headers.ts';
 
 const options = {
   requestId: 'r-1',
@@ -111,12 +111,18 @@ test('to the client go the listed headers only', () => {
     'retry-after': '3',
   };
   assert.deepEqual(buildAnswerHeaders({ ...listed, cookie: 'x' }, false), listed);
+  assert.deepEqual(buildAnswerHeaders(joinRepeated({ ...poisoned, 'set-cookie': ['a=b', 'c=d'] }), false), {});
+});
+
+test('of a header that is repeated the first counts, but for lists', () => {
   assert.deepEqual(
-    buildAnswerHeaders(
-      { ...Object.fromEntries(Object.entries(poisoned).filter(([n]) => n !== 'set-cookie')), 'set-cookie': ['a=b'] },
-      false,
-    ),
-    {},
+    joinRepeated({
+      'content-type': ['a/b', 'c/d'],
+      'cache-control': ['no-store', 'private'],
+      allow: ['GET', 'PUT'],
+      x: 'y',
+    }),
+    { 'content-type': 'a/b', 'cache-control': 'no-store, private', allow: 'GET, PUT', x: 'y' },
   );
 });
 
