@@ -11,23 +11,30 @@ import {
 } from './admin-client.ts';
 import type { CliDeps } from './config-options.ts';
 import { paint, table, toJson } from './output.ts';
+import { hasStaleIdentity, printIdentity } from './status-identity.ts';
 
-/** `opallama status`: what a running sidecar decides by. */
+/** `opallama status`: what a running sidecar decides by, and whom it believes. */
 export function registerStatus(program: Command, deps: CliDeps): void {
   addAdminOptions(program.command('status'))
-    .description('say what a running sidecar decides by: revisions, rollouts, refused changes')
-    .addHelpText('after', `${adminNotes} 1 also where it is not ready, or a change was refused.`)
+    .description(
+      'say what a running sidecar decides by, and whom it believes: revisions, rollouts, keys, refused changes',
+    )
+    .addHelpText(
+      'after',
+      `${adminNotes} 1 also where it is not ready, a change was refused, or an issuer's keys can not be had.`,
+    )
     .action(async (options: AdminOptions) => {
       const client = createAdminClient(options, deps.environment);
       const status = await client.get('/v1/status');
       const policies = listOf(status, 'policies');
+      const identity = await client.get('/v1/identity');
       if (options.format === 'json') {
         const revisions: Record<string, unknown> = {};
         for (const policy of policies) {
           const name = textOf(policy, 'name');
           revisions[name] = memberOf(await client.get(`/v1/policies/${name}/revisions`), 'revisions');
         }
-        deps.write(toJson({ ...Object(status), revisions }));
+        deps.write(toJson({ ...Object(status), revisions, identity }));
       } else {
         deps.write(printStatus(status));
         for (const policy of policies) {
@@ -36,8 +43,11 @@ export function registerStatus(program: Command, deps: CliDeps): void {
         }
         const shadow = memberOf(status, 'shadow');
         if (shadow !== undefined) deps.write(`\n${printShadow(shadow)}`);
+        const believed = printIdentity(identity);
+        if (believed !== '') deps.write(`\n${believed}`);
       }
-      const hasFinding = policies.some((policy) => memberOf(policy, 'refused') !== undefined);
+      const hasFinding =
+        policies.some((policy) => memberOf(policy, 'refused') !== undefined) || hasStaleIdentity(identity);
       if (hasFinding || memberOf(status, 'ready') !== true) process.exitCode = 1;
     });
 }
