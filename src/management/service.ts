@@ -1,8 +1,10 @@
 /** One request to a control plane, as OPA's clients make them (OPA's docs: configuration, services). */
 import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
 
 import type { ServiceConfig } from '../management-config.ts';
 import { postJson } from '../post-json.ts';
+import type { TlsMaterial, TlsPart } from '../types.ts';
 
 /** A report that was not taken. */
 export class ServiceError extends Error {
@@ -27,9 +29,9 @@ export interface Posted {
 
 /** @throws ServiceError for any answer but 2xx; a redirect is one: the token is for nobody else */
 export async function post(service: ServiceConfig, { path, body, gzipped, signal }: Posted): Promise<void> {
-  const { url, tls, timeout } = service;
+  const { url, timeout } = service;
   const place = `${url.origin}${url.pathname.replace(/\/$/, '')}${path}`;
-  const token = await readToken(service);
+  const [token, tls] = await Promise.all([readToken(service), readCertificates(service)]);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
   try {
     await postJson(place, { body, gzipped, token, tls, signal: limit }, async ({ statusCode: status = 0 }) => {
@@ -52,4 +54,24 @@ async function readToken({ name, token, tokenSource }: ServiceConfig): Promise<s
     throw new ServiceError(`The token of ${name}, ${tokenSource.value}, can't be read.`, undefined, { cause });
   });
   return text.replace(/\r?\n$/, '');
+}
+
+/** As the token: certificates that live for a day are common where workloads have identities of their own. */
+async function readCertificates({ name, tls }: ServiceConfig): Promise<ServiceConfig['tls']> {
+  if (tls === undefined) return undefined;
+  const { files, material } = tls;
+  const read = (part: TlsPart): Promise<Buffer> | Buffer | undefined => {
+    const path = files[part];
+    return path === undefined ? material.parts[part] : readFile(path);
+  };
+  try {
+    const [cert, key, ca] = await Promise.all([read('cert'), read('key'), read('ca')]);
+    const parts: TlsMaterial['parts'] = { ...(cert && { cert }), ...(key && { key }), ...(ca && { ca }) };
+    createSecureContext(parts);
+    return { ...tls, material: { ...material, parts } };
+  } catch (cause) {
+    // Also while one of two files is new already: what is to be reported is sent again.
+    const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
+    throw new ServiceError(`The files of the certificates of ${name} can't be used${code}.`, undefined, { cause });
+  }
 }

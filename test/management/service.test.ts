@@ -46,6 +46,52 @@ test('a client certificate and a token are shown to a service that the authoriti
   assert.equal(plane.reports.length, 1);
 });
 
+test('certificates in files are read anew each time, and one that does not fit its key is told of and sent to nobody', async (t) => {
+  const authority = issueAuthority('control');
+  const own = issue({ name: { CN: 'server' }, issuer: authority, ips: ['127.0.0.1'], dns: ['localhost'] });
+  const shown: string[] = [];
+  const plane = await startControlPlane({
+    cert: own.cert,
+    key: own.key,
+    ca: authority.cert,
+    requestCert: true,
+    rejectUnauthorized: true,
+  });
+  t.after(() => plane.close());
+  plane.intercept = ({ socket }) => {
+    if ('getPeerCertificate' in socket && typeof socket.getPeerCertificate === 'function')
+      shown.push(socket.getPeerCertificate().subject.CN);
+    return false;
+  };
+  const directory = makeDirectory(t);
+  const files = { cert: join(directory, 'cert.pem'), key: join(directory, 'key.pem'), ca: join(directory, 'ca.pem') };
+  const show = (name: string): { readonly cert: string; readonly key: string } => {
+    const issued = issue({ name: { CN: name }, issuer: authority });
+    writeFileSync(files.cert, issued.cert);
+    writeFileSync(files.key, issued.key);
+    return issued;
+  };
+  writeFileSync(files.ca, authority.cert);
+  const first = show('first');
+  const checked = checkMaterial(
+    { cert: Buffer.from(first.cert), key: Buffer.from(first.key), ca: Buffer.from(authority.cert) },
+    Date.now(),
+  );
+  assert.ok('material' in checked);
+  const service = serviceAt(plane.url, { tls: { files, material: checked.material, serverName: 'localhost' } });
+  await send(service);
+  show('second');
+  await send(service);
+  assert.deepEqual(shown, ['first', 'second']);
+  writeFileSync(files.key, first.key);
+  const error = await refused(service);
+  assert.match(error.message, /^The files of the certificates of \S+ can't be used \(\w+\)\.$/);
+  assert.deepEqual(shown, ['first', 'second']);
+  show('third');
+  await send(service);
+  assert.deepEqual(shown, ['first', 'second', 'third']);
+});
+
 test('a token in a file is read anew each time, and is in no error', async (t) => {
   const plane = await startControlPlane();
   t.after(() => plane.close());
