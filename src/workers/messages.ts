@@ -6,8 +6,9 @@ import type { Place } from '../decision/isolation/choose.ts';
 import type { Failure, PackedPolicy, PolicyFacts } from '../decision/isolation/messages.ts';
 import type { DrainState } from '../http/drain.ts';
 import type { IdentityDescription } from '../identity/describe-identity.ts';
-import type { Measures, ShadowEvent, ShadowResult } from '../types.ts';
+import type { ShadowEvent, ShadowResult } from '../types.ts';
 import type { RecordedSources } from './sources.ts';
+import type { Told } from './told.ts';
 
 /** With what a worker begins. */
 export interface Start {
@@ -96,12 +97,6 @@ export interface Vitals {
   readonly residentBytes: number;
   readonly cpuS: number;
   readonly busyS: number;
-}
-
-/** A line of the record: of a request that has ended with its measures, of one that is handed to the upstream without. */
-export interface Told {
-  readonly text: string;
-  readonly measures: Measures | undefined;
 }
 
 /** What is counted by the primary: the name of a method of `Metrics`, and what it is called with. */

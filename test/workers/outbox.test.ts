@@ -1,9 +1,10 @@
 /** What a worker tells, and what it does where nobody listens. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
+import { toLineJson } from '../../src/audit/sink.ts';
 import { createOutbox, type OutboxOptions } from '../../src/workers/child/outbox.ts';
 import type { FromWorker } from '../../src/workers/messages.ts';
+import { readEnd, tellEnd, unpackMeasures } from '../../src/workers/told.ts';
 import { auditEventOf } from '../audit/recording.ts';
 
 const decision = () => ({ ...auditEventOf(), provider: 'ollama' as const });
@@ -64,7 +65,7 @@ test('a decision is told before the end of its request', async () => {
   const [message] = sent;
   assert.ok(message?.kind === 'records');
   assert.deepEqual(
-    message.told.map((told) => told.measures === undefined),
+    message.told.map((told) => 'decision' in told),
     [true, false],
   );
 });
@@ -85,4 +86,19 @@ test('what a primary does not take is lost and counted, and bounded until then',
   outbox.observe(auditEventOf(), measures);
   outbox.flush();
   assert.ok(sent[2]?.kind === 'records' && sent[2].told.length === 1);
+});
+
+test('a record arrives as it was made, its input too', () => {
+  const event = auditEventOf({
+    model: 'a\u0085b',
+    input: { version: 1, text: 'x,"input":{"y":1}', nested: { input: 2 } },
+  });
+  const told = tellEnd(event, measures);
+  assert.equal(told.text, toLineJson(event));
+  const read = readEnd(structuredClone(told));
+  assert.deepEqual(JSON.parse(JSON.stringify(read)), JSON.parse(JSON.stringify(event)));
+  assert.deepEqual(read.input, event.input);
+  assert.deepEqual(unpackMeasures(structuredClone(told.measures)), { ...measures, traceSampled: undefined });
+  const { input: _, ...without } = event;
+  assert.equal(readEnd(tellEnd(without, measures)).input, undefined);
 });

@@ -3,8 +3,9 @@
 import type { RecorderOptions, RecordObserver } from '../../audit/record.ts';
 import { toLineJson } from '../../audit/sink.ts';
 import { RequestError } from '../../errors.ts';
-import type { AuditFileConfig, Measures, ShadowEvent } from '../../types.ts';
-import type { Count, FromWorker, Told } from '../messages.ts';
+import type { AuditFileConfig, ShadowEvent } from '../../types.ts';
+import type { Count, FromWorker } from '../messages.ts';
+import { type Told, tellDecision, tellEnd } from '../told.ts';
 
 export interface Outbox {
   readonly observe: RecordObserver;
@@ -28,11 +29,6 @@ export interface OutboxOptions {
   readonly send: (message: FromWorker, onSent: () => void) => void;
 }
 
-interface Entry {
-  readonly make: () => string;
-  readonly measures: Measures | undefined;
-}
-
 interface Waiting {
   readonly text: string;
   resolve(): void;
@@ -49,7 +45,8 @@ const admitMs = 10_000;
 export function createOutbox(options: OutboxOptions): Outbox {
   const { file, send } = options;
   let { auditFails } = options;
-  let entries: Entry[] = [];
+  /** Each makes what is told: together, and not between two sockets. */
+  let entries: (() => Told)[] = [];
   let counts: Count[] = [];
   let disagreements: ShadowEvent[] = [];
   let texts = '';
@@ -63,7 +60,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   return {
     observe(event, measures) {
-      add({ make: () => toLineJson(event), measures });
+      add(() => tellEnd(event, measures));
       // Events come together: those behind this one are in the same turn of the event loop.
       soon ??= setImmediate(flush);
     },
@@ -95,7 +92,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     flush,
   };
 
-  function add(entry: Entry): void {
+  function add(entry: () => Told): void {
     if (unsent + entries.length < mostUnsent) entries.push(entry);
     else lost += 1;
   }
@@ -107,7 +104,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   function admit(make: Parameters<NonNullable<RecorderOptions['admit']>>[0]): Promise<void> | undefined {
     if (file?.durability === 'strict') return admitAndWait(toLineJson(make()));
     if (auditFails && file?.onFailure === 'refuse') return Promise.reject(new RequestError('audit_unavailable'));
-    add({ make: () => toLineJson(make()), measures: undefined });
+    add(() => tellDecision(make()));
     later();
     return undefined;
   }
@@ -143,7 +140,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     if (lost > 0) counts.push(['auditFailed', 'record', lost]);
     lost = 0;
     if (entries.length + counts.length + disagreements.length === 0) return;
-    const told = entries.map(({ make, measures }): Told => ({ text: make(), measures }));
+    const told = entries.map((make) => make());
     const message = { kind: 'records' as const, told, counts, disagreements };
     entries = [];
     counts = [];

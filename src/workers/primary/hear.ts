@@ -3,8 +3,9 @@ import type { RecordObserver } from '../../audit/record.ts';
 import type { Recorded } from '../../audit/sink.ts';
 import type { LiveShadow } from '../../delivery/live-shadow.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import type { AuditEvent, DecisionEvent } from '../../types.ts';
-import type { Count, Told } from '../messages.ts';
+import type { AuditEvent, DecisionEvent, Measures } from '../../types.ts';
+import type { Count } from '../messages.ts';
+import { readEnd, type Told, unpackMeasures } from '../told.ts';
 import { createOpenRequests, type OpenRequests } from './open-requests.ts';
 import type { Remark, WorkerProcess } from './worker-process.ts';
 
@@ -83,20 +84,20 @@ export function createHearing(options: HearingOptions): Hearing {
     worker.send({ kind: 'admitted', id, refused: [...refused] });
   }
 
-  function take(worker: WorkerProcess, { text, measures }: Told): void {
-    if (measures === undefined) {
-      const event: DecisionEvent = JSON.parse(text);
+  function take(worker: WorkerProcess, told: Told): void {
+    if ('decision' in told) {
+      const event: DecisionEvent = JSON.parse(told.decision);
       openOf(worker).begin(event);
       // It has gone on already.
       admit?.(() => event)?.catch(() => metrics.auditUnrecorded());
       return;
     }
-    const event: AuditEvent = JSON.parse(text);
+    const event = readEnd(told);
     if (admit !== undefined) openOf(worker).forget(event);
-    tell(event, text, measures);
+    tell(event, told.text, unpackMeasures(told.measures));
   }
 
-  function tell(event: AuditEvent, text: string, measures: NonNullable<Told['measures']>): void {
+  function tell(event: AuditEvent, text: string, measures: Measures): void {
     options.record({ kind: 'audit', event, json: () => text });
     for (const observe of options.observers) observe(event, measures);
   }
