@@ -111,7 +111,10 @@ export const rows: readonly Row[] = [
         `sum by (target, code) (${perSecond('opallama_upstream_errors_total')})`,
         '{{target}} {{code}}',
       ]),
-      third('Event loop at work', 'percentunit', [perSecond('opallama_event_loop_busy_seconds_total'), '{{instance}}']),
+      third('Event loop at work', 'percentunit', [
+        `${perSecond('opallama_event_loop_busy_seconds_total')} / opallama_workers${all}`,
+        '{{instance}}',
+      ]),
       third('CPU, cores', 'none', [perSecond('process_cpu_seconds_total'), '{{instance}}']),
       third('Memory', 'bytes', [`process_resident_memory_bytes${all}`, '{{instance}}']),
       third('Certificates', 'd', [

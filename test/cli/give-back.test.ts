@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runInNewContext } from 'node:vm';
 
-import { giveMemoryBack } from '../../src/cli/give-back.ts';
+import { giveMemoryBack } from '../../src/give-back.ts';
 
 test('what a start leaves behind is given back to the machine, and code gets no collector of its own', () => {
   const left = (): unknown[] => Array.from({ length: 400_000 }, (_, i) => ({ i, text: `text ${i}` }));

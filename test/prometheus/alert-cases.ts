@@ -110,7 +110,11 @@ export const alertCases: Readonly<Record<string, AlertCase>> = {
   OpallamaBusy: {
     at: '20m',
     labels: instance,
-    series: (isBad) => ({ [`opallama_event_loop_busy_seconds_total{${at}}`]: isBad ? '0+58x60' : '0+30x60' }),
+    series: (isBad) => ({
+      [`opallama_event_loop_busy_seconds_total{${at}}`]: isBad ? '0+116x60' : '0+60x60',
+      // What would be too much for one is not for two.
+      [`opallama_workers{${at}}`]: '2x60',
+    }),
   },
   OpallamaSlowFirstToken: {
     at: '30m',

@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 
 import type { Served } from '../../composition/served.ts';
 import { type Prepared, prepareServing } from '../../composition/serving.ts';
+import { giveMemoryBack } from '../../give-back.ts';
 import type { DrainState } from '../../http/drain.ts';
 import { createLogger, type Logger } from '../../telemetry/log.ts';
 import { tellOfPolicies } from '../../telling/policies.ts';
@@ -169,6 +170,7 @@ export function startWorker(): void {
 
 async function begin(start: Start): Promise<Begun> {
   const config = shareLimits(loadRecorded(start.sources), start.count);
+  giveMemoryBack();
   const outbox = createOutbox({ file: config.audit.file, auditFails: start.auditFails, send: say });
   const log = createLogger(config.log.level, { output: { write: outbox.log }, base: { worker: start.number } });
   log.level = start.logLevel;
