@@ -20,7 +20,7 @@ import type {
 /** How a request ended. */
 export interface Exit {
   readonly outcome: Outcome;
-  /** The status that was answered; 499 where the client left before there was one. */
+  /** The status that was answered; before there was one, 499 where the client left and 503 where the sidecar ended. */
   readonly status: number;
   /** Why the sidecar refused or cut it. */
   readonly error?: ErrorCode | undefined;

@@ -136,7 +136,7 @@ async function serve(config: Config, parts: IdentifiedParts, options: ServingOpt
   const dataListener = createDataListener({ config, pipeline, record, faults, onHandshakeFailure });
   const secured = securedConnections(config, dataListener, connections);
   const certificates = watchCertificates(secured, connectionTelling.onCertificates);
-  const closeServer = createServerClose(dataListener.server);
+  const closeServer = createServerClose(dataListener.server, pipeline.endsNow);
   const data = await listen(dataListener.server, config.listen.data);
 
   return {

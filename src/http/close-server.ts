@@ -7,10 +7,11 @@ import type { Socket } from 'node:net';
  * For a server that does not listen yet, because Node's own list knows neither connections whose TLS handshake is under
  * way nor closes one that becomes an HTTP connection after the rest were closed: the process would wait for either.
  *
+ * @param onCut told before what is still there is ended
  * @returns takes no more connections, closes the idle ones, waits up to `graceMs` for the others and then ends them all.
  *   A handshake has the shorter of that and its own time.
  */
-export function createServerClose(server: Server): (graceMs: number) => Promise<void> {
+export function createServerClose(server: Server, onCut?: () => void): (graceMs: number) => Promise<void> {
   const open = new Set<Socket>();
   let isOver = false;
   server.on('connection', (socket: Socket) => {
@@ -30,6 +31,7 @@ export function createServerClose(server: Server): (graceMs: number) => Promise<
     const idle = setInterval(() => server.closeIdleConnections(), 50);
     const timer = setTimeout(() => {
       isOver = true;
+      onCut?.();
       for (const socket of open) socket.destroy();
     }, graceMs);
     await closed;

@@ -13,6 +13,15 @@ export function createExit(status: number, end: DeliveryEnd, tap: Tap | undefine
   return () => describeEnd(status, end, tap);
 }
 
+/** A connection that the sidecar cut when its time was over looks from here as if the client had left. */
+export function blameShutdown(exit: Exit | (() => Exit)): Exit {
+  const ended = typeof exit === 'function' ? exit() : exit;
+  if (ended.error !== 'client_closed_request') return ended;
+  // There was no answer yet, and 503 is what it would have been.
+  if (ended.status === 499) return { ...ended, outcome: 'error', status: 503, error: 'shutting_down' };
+  return { ...ended, outcome: 'incomplete', error: 'shutting_down' };
+}
+
 function describeEnd(status: number, end: DeliveryEnd, tap: Tap | undefined): Exit {
   if (tap === undefined) {
     if (end === 'client_left') return { outcome: 'aborted', status, error: 'client_closed_request' };

@@ -36,7 +36,7 @@ import { asksForDebug, readRequestId, readTrace } from './correlation.ts';
 import { answerPreflight, createCors, isPreflight } from './cors.ts';
 import { type Deadline, startDeadline } from './deadline.ts';
 import type { DrainState } from './drain.ts';
-import { createExit } from './exit.ts';
+import { blameShutdown, createExit } from './exit.ts';
 import { linger } from './linger.ts';
 import { type JudgedBody, prepareBody } from './prepare-body.ts';
 import type { SocketFaults } from './socket-faults.ts';
@@ -70,6 +70,8 @@ export interface Pipeline {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /** Requests that have not ended. */
   inFlight(): number;
+  /** What seems to leave from now on was cut by whoever closes the connections. */
+  endsNow(): void;
 }
 
 /** What is read of a body that is no larger may be held as long as its answer lasts, bytes. */
@@ -84,8 +86,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   };
   const cors = createCors(config.cors.origins);
   let inFlight = 0;
+  let isOver = false;
 
-  return { handle, inFlight: () => inFlight };
+  return { handle, inFlight: () => inFlight, endsNow };
+
+  function endsNow(): void {
+    isOver = true;
+  }
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const requestId = readRequestId(request.headers);
@@ -109,6 +116,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     } catch (error) {
       exit = refuseOrCut(error);
     }
+    if (isOver) exit = blameShutdown(exit);
     if (trail !== undefined) {
       if (typeof exit === 'function') exit = exit();
       trail.ended(exit);

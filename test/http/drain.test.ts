@@ -1,6 +1,8 @@
 /** How a sidecar leaves: what it still takes, what it waits for, and what is told of that. */
 import assert from 'node:assert/strict';
-import { Agent, request as httpRequest } from 'node:http';
+import { once } from 'node:events';
+import { Agent, createServer, request as httpRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -20,8 +22,9 @@ async function start(t: TestContext, options: Partial<TestSidecarOptions> = {}) 
     ...options,
   });
   t.after(() => sidecar.close());
-  const chat = () =>
+  const chat = (more: RequestInit = {}) =>
     fetch(`${sidecar.url}/api/chat`, {
+      ...more,
       method: 'POST',
       headers: { authorization: `Bearer ${sidecar.token()}` },
       body: '{"model":"tiny","messages":[]}',
@@ -70,6 +73,40 @@ test('what is in flight longer than the grace is not waited for', async (t) => {
   assert.deepEqual([drained, inFlight], [false, 1]);
   await sidecar.app.close(0);
   await assert.rejects(answer.text());
+  const [event] = await sidecar.waitForEvents(1);
+  assert.deepEqual([event?.outcome, event?.status, event?.error], ['incomplete', 200, 'shutting_down']);
+});
+
+test('what is cut before it has an answer is no client that left, and one that left before is', async (t) => {
+  const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.after(() => silent.close());
+  t.after(() => silent.closeAllConnections());
+  const asked: unknown[] = [];
+  silent.on('request', ({ method }) => method === 'POST' && asked.push(method));
+  const { port } = silent.address() as AddressInfo;
+  const { sidecar, chat } = await start(t, { upstream: `http://127.0.0.1:${port}`, shutdown: { delay: 0, grace: 50 } });
+  const leaving = new AbortController();
+  await assert.rejects(async () => {
+    const left = chat({ signal: leaving.signal });
+    while (asked.length < 1) await sleep(5);
+    leaving.abort();
+    await left;
+  });
+  await sidecar.waitForEvents(1);
+  const cut = chat().catch(() => 'cut');
+  while (asked.length < 2) await sleep(5);
+  await sidecar.app.leave();
+  await sidecar.app.close(0);
+  assert.equal(await cut, 'cut');
+  const events = await sidecar.waitForEvents(2);
+  assert.deepEqual(
+    events.map(({ outcome, status, error }) => [outcome, status, error]),
+    [
+      ['aborted', 499, 'client_closed_request'],
+      ['error', 503, 'shutting_down'],
+    ],
+  );
 });
 
 test('a connection that is kept is closed when it becomes idle, so that it holds nothing up', async (t) => {
