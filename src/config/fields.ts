@@ -1,9 +1,14 @@
 import { z } from 'zod';
 import { parseAddress, parseDuration, parseSize, UnitError } from './units.ts';
 
-/** Text or a number, read by one of the functions of `units.ts`. */
-export function parsed<T>(parse: (value: string | number) => T, expected: string) {
-  return z.union([z.string(), z.number()], { error: `must be ${expected}` }).transform((value, context) => {
+/**
+ * Text or a number, read by one of the functions of `units.ts`.
+ *
+ * @param shape for the JSON Schema, by which an editor or Helm refuses what would be refused here
+ */
+export function parsed<T>(parse: (value: string | number) => T, expected: string, shape: Shape = {}) {
+  const given = z.union([z.string(), z.number()], { error: `must be ${expected}` });
+  return given.meta(shape).transform((value, context) => {
     try {
       return parse(value);
     } catch (error) {
@@ -14,9 +19,21 @@ export function parsed<T>(parse: (value: string | number) => T, expected: string
   });
 }
 
+type Shape = {
+  /** Of text. */
+  readonly pattern?: string;
+  /** Of numbers. */
+  readonly minimum?: number;
+  readonly maximum?: number;
+};
+
+/** A plain number but 0 is no duration. */
+const durations: Shape = { pattern: '^(0|[0-9]{1,12}([.][0-9]{1,6})?(ms|s|m|h))$', minimum: 0, maximum: 0 };
+const sizes: Shape = { pattern: '^[0-9]{1,12}([.][0-9]{1,6})? ?([KMG]?B|[KMG]iB)?$', minimum: 1 };
+
 /** Fields that several sections have. */
-export const duration = () => parsed(parseDuration, 'a duration such as 500ms, 2s, 5m or 1h; 0s means none');
-export const size = () => parsed(parseSize, 'a size such as 32MiB or 16KiB');
+export const duration = () => parsed(parseDuration, 'a duration such as 500ms, 2s, 5m or 1h; 0s means none', durations);
+export const size = () => parsed(parseSize, 'a size such as 32MiB or 16KiB', sizes);
 export const address = () => parsed(parseAddress, 'an address such as 127.0.0.1:8080 or :8080');
 export const name = () => z.string().min(1);
 

@@ -35,4 +35,6 @@ export const wrong: ReadonlyArray<readonly [string, string]> = [
   ['networkPolicy.callers=null', "missing property 'callers'"],
   ['podDisruptionBudget.maxUnavailable=0', 'minimum: got 0, want 1'],
   ['shutdown.graceSeconds=5m', "at '/shutdown/graceSeconds': got string, want integer"],
+  ['config.timeouts.idle=5', "at '/config/timeouts/idle': maximum: got 5, want 0"],
+  ['config.timeouts.idle=5sec', "at '/config/timeouts/idle': '5sec' does not match pattern"],
 ];
