@@ -53,6 +53,14 @@ test('every command in a block is run by a test that .ci/run runs, or is listed 
       `${file} has nothing to run: ${runner.paper}`,
     );
     assert.ok(existsSync(join(root, file)), file);
+    const source = readFileSync(join(root, file), 'utf8');
+    const its = new Set(blocks.filter((block) => runnerOf(block) === runner).map(({ paper }) => paper));
+    // A test may take all papers of a folder.
+    for (const paper of its)
+      assert.ok(
+        [paper, `'${paper.split('/')[0]}'`].some((each) => source.includes(each)),
+        paper,
+      );
     const inScripts = Object.entries(scripts).filter(([name, script]) => /^test/.test(name) && runsFile(script, file));
     assert.ok(
       inScripts.some(([name]) => isStage(name)),
