@@ -19,6 +19,7 @@ export const runners: readonly Runner[] = [
   { paper: /^docs\/identity\.md$/, test: 'test/papers/identity.test.ts' },
   { paper: /^docs\/kubernetes\.md$/, test: 'test/docs/kubernetes.test.ts' },
   { paper: /^docs\/policies\.md$/, test: 'test/docs/tutorial.test.ts' },
+  { paper: /^docs\/(?:policy-library|tls)\.md$/, test: 'test/papers/others.test.ts' },
   { paper: /^(?:opa|policies)\/README\.md$/, test: 'test/papers/checkout.test.ts' },
   { paper: /^templates\/[\w-]+\/README\.md$/, test: 'test/cli/init.test.ts' },
 ];
