@@ -61,7 +61,6 @@ export const byHand: Readonly<Record<string, string>> = {
   sbom: 'test/package/sbom.test.ts',
   fix: 'it changes the files that are tested: npm run lint says what it would change',
   monitoring: 'it changes the files that are tested: test/docs/monitoring.test.ts calls what it calls',
-  'test:hardship': 'some 4 minutes on a machine that does nothing else',
   'test:soak': 'an hour',
   'test:reload': 'test/delivery/hot-reload.test.ts with more rounds',
   'test:kill': 'test/delivery/kill.test.ts with more rounds',
