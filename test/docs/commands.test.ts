@@ -121,7 +121,11 @@ test('every script that a paper names is one of the package, and .ci/run runs it
   assert.ok(names.size > 20);
   for (const name of names) {
     assert.ok(Object.hasOwn(scripts, name), `there is no script ${name}`);
-    assert.notEqual(isStage(name), Object.hasOwn(byHand, name), `${name}: a stage of .ci/run, or else a reason in byHand of register.ts`);
+    assert.notEqual(
+      isStage(name),
+      Object.hasOwn(byHand, name),
+      `${name}: a stage of .ci/run, or else a reason in byHand of register.ts`,
+    );
   }
   for (const name of Object.keys(byHand)) assert.ok(names.has(name), `byHand: no paper names ${name}`);
 });
