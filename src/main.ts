@@ -47,7 +47,11 @@ export async function main(argv: readonly string[]): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
-  const deps = { environment: environment(), write: (text: string) => void process.stdout.write(text) };
+  const deps = {
+    environment: environment(),
+    write: (text: string) => void process.stdout.write(text),
+    drained: () => (process.stdout.writableNeedDrain ? waitForReader() : undefined),
+  };
   const named = commands.get(argv[2] ?? '');
   for (const load of named === undefined ? commands.values() : [named]) (await load())(program, deps);
   // Commands that were added before inherit nothing from the program.
@@ -85,4 +89,15 @@ function report(error: unknown): number {
   }
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return 2;
+}
+
+/** A reader that has read enough takes nothing any more, and nobody has to wait for it. */
+function waitForReader(): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      process.stdout.off('drain', end).off('close', end);
+      resolve();
+    };
+    process.stdout.once('drain', end).once('close', end);
+  });
 }

@@ -1,6 +1,7 @@
 import { isHeld } from '../audit/file/lock.ts';
 import { lastRequests, type RequestFilter, readRequests } from '../audit/file/requests.ts';
 import { csvHeader, toCsvRow, toJsonLine, toTable } from './audit-rows.ts';
+import type { CliDeps } from './config-options.ts';
 import { count } from './output.ts';
 
 export type Wanted = 'table' | 'json' | 'csv';
@@ -28,13 +29,14 @@ export async function exportRequests(
   file: string,
   filter: RequestFilter,
   { format }: { readonly format: Wanted },
-  write: (text: string) => void,
+  { write, drained }: Pick<CliDeps, 'write' | 'drained'>,
 ): Promise<void> {
   const toRow = format === 'csv' ? toCsvRow : toJsonLine;
   if (format === 'csv') write(csvHeader());
   let text = '';
   await readRequests(file, filter, {
     alive: () => isHeld(file),
+    rest: drained,
     tell(request) {
       text += toRow(request);
       if (text.length < 65_536) return;

@@ -108,7 +108,7 @@ export function registerAudit(program: Command, deps: CliDeps): void {
     .addOption(formatOption('json', 'csv'))
     .action(async (file: string | undefined, options: QueryOptions & { format: Wanted }) => {
       const places = choosePlaces(file, options, deps);
-      await exportRequests(places.file, toFilter(options), options, deps.write).catch(nameUnreadable);
+      await exportRequests(places.file, toFilter(options), options, deps).catch(nameUnreadable);
     });
 
   for (const command of audit.commands) command.exitOverride().showHelpAfterError();
@@ -153,6 +153,8 @@ function addFilters(command: Command): Command {
 }
 
 function toFilter({ since, until, principal, model, provider, result, outcome }: QueryOptions): RequestFilter {
+  if (since !== undefined && until !== undefined && since >= until)
+    throw new CallError('--until must be later than --since: no request fits otherwise.');
   return { sinceMs: since, untilMs: until, principal, model, provider, result, outcome };
 }
 

@@ -10,6 +10,8 @@ export interface CliDeps {
   readonly environment: Environment;
   /** Standard output. */
   readonly write: (text: string) => void;
+  /** What has to be over before more is written, if anything: a reader may be slower than what is read for it. */
+  readonly drained?: () => Promise<void> | undefined;
 }
 
 export interface ConfigOptions {

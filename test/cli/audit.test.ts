@@ -111,6 +111,13 @@ for (const [filter, ids] of [
   test(`query ${filter.join(' ').replace(/[^ -~]/g, '?')} tells of ${ids.join(', ') || 'nothing'}`, async (t) => {
     const { path } = await writeLog(t);
     assert.deepEqual(idsOf((await call('query', path, '--format', 'json', ...filter)).text), ids);
+    const csv = (await call('query', path, '--format', 'csv', ...filter)).text.split('\r\n').slice(1, -1);
+    assert.deepEqual(
+      csv.map((row) => row.split('","')[1]),
+      ids,
+    );
+    const table = (await call('query', path, ...filter)).text.split('\n').filter((line) => /^\d{4}-/.test(line));
+    assert.equal(table.length, ids.length);
   });
 }
 
@@ -200,6 +207,13 @@ for (const [args, message] of [
   [['verify', '/nonexistent/audit.jsonl'], /can't be read \(ENOENT\)/],
   [['verify', '/dev/null', '--heads', '/dev/null'], /--heads needs --public-key/],
   [['verify', '/dev/null', '--public-key', '/dev/null'], /holds no public key of type Ed25519/],
+  [
+    ['query', '/dev/null', '--since', '2026-06-12T11:00:00Z', '--until', '2026-06-12T11:00:00Z'],
+    /--until must be later than --since/,
+  ],
+  [['export', '/dev/null', '--since', 'yesterday'], /Write a time as in 2026-01-31T22:00:00Z, or 24h/],
+  [['export', '/dev/null', '--result', 'denied'], /Allowed choices are allow, deny, error, none/],
+  [['export', '/dev/null', '--format', 'table'], /Allowed choices are json, csv/],
   [['query', '--config', 'package.json'], /unknown member|can't be used|name/i],
 ] as const)
   test(`audit ${args.join(' ')} is a wrong call`, () => assert.rejects(call(...args), message));

@@ -23,6 +23,11 @@ export function createAskAudit(path: string): AskAudit {
   return async (question) => {
     const sinceMs = readTime(question['since'], 'since') ?? Date.now() - hourMs;
     const untilMs = readTime(question['until'], 'until');
+    if (untilMs !== undefined && untilMs <= sinceMs)
+      throw new RequestError(
+        'invalid_member',
+        'Write an "until" that is later than "since", which is an hour ago by default.',
+      );
     const limit = readLimit(question['limit']);
     const text = (name: string): string | undefined => {
       const value = question[name];

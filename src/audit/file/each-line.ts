@@ -17,9 +17,14 @@ const longest = 4 * 1024 * 1024;
  * The lines of a file in order, those of one chunk in one turn: other work goes on between two chunks.
  *
  * @param take is handed each of them; false ends it
+ * @param rest asked between two chunks: what has to be over before the next one is read, if anything
  * @throws (rejects) what the file system throws
  */
-export async function eachLine(path: string, take: (line: FileLine) => boolean | undefined): Promise<void> {
+export async function eachLine(
+  path: string,
+  take: (line: FileLine) => boolean | undefined,
+  rest?: () => Promise<void> | undefined,
+): Promise<void> {
   let number = 0;
   let pieces: Buffer[] = [];
   let length = 0;
@@ -42,6 +47,8 @@ export async function eachLine(path: string, take: (line: FileLine) => boolean |
     length += chunk.length - start;
     if (length > longest) pieces = [];
     else if (start < chunk.length) pieces.push(chunk.subarray(start));
+    const resting = rest?.();
+    if (resting !== undefined) await resting;
   }
   if (length > 0) end(false);
 }

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 
 import { toLineJson } from '../sink.ts';
-import { eachLine } from './each-line.ts';
+import { eachLine, type FileLine } from './each-line.ts';
 import { listClosed } from './segments.ts';
 
 /** Members of the audit event, `input` too; `outcome` is `lost` or `pending` where there is no completion. */
@@ -103,16 +103,22 @@ export function listFiles(path: string, sinceMs = 0): readonly string[] {
 export async function readRequests(
   path: string,
   filter: RequestFilter,
-  options: { readonly alive: () => boolean; readonly tell: (request: RequestEvent) => void },
+  options: {
+    readonly alive: () => boolean;
+    readonly tell: (request: RequestEvent) => void;
+    /** As of `eachLine`: for who can't take requests as quickly as they are read. */
+    readonly rest?: (() => Promise<void> | undefined) | undefined;
+  },
 ): Promise<{ readonly broken: number }> {
   const join = createJoin(filter, options.tell);
   for (const file of listFiles(path, filter.sinceMs)) {
     try {
-      await eachLine(file, ({ bytes, ended }) => {
+      const take = ({ bytes, ended }: FileLine): boolean => {
         // A last line without an end is being written.
         if (ended) join.take(bytes ?? Buffer.alloc(0));
         return true;
-      });
+      };
+      await eachLine(file, take, options.rest);
     } catch (error) {
       const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT';
       if (!isGone || file === path) throw error;
