@@ -1,5 +1,6 @@
 /** The real command, `bin/opallama.js`, as a process of its own that ends. */
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
@@ -24,7 +25,14 @@ export interface CommandOptions {
 export async function opallama(args: readonly string[], options: CommandOptions = {}): Promise<Ended> {
   const child = spawn(process.execPath, [script, ...args], {
     cwd: options.cwd ?? root,
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NO_COLOR: '1', ...options.env },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      // A third less work for each of some hundred starts: types are stripped and code is compiled once.
+      NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/commands'),
+      NO_COLOR: '1',
+      ...options.env,
+    },
     timeout: limitMs,
   });
   child.stdin.end(options.stdin ?? '');
