@@ -15,10 +15,14 @@ export interface FleetOptions {
   readonly onRemark: (worker: WorkerProcess, remark: Remark) => void;
   /** The event loop of a worker turns, or it serves nobody that could wait for it. */
   readonly onTurn: (number: number) => void;
+  /** It has not turned for so long, ms, that it is ended. */
+  readonly onStuck: (worker: WorkerProcess, silentMs: number) => void;
   readonly onDeath: (worker: WorkerProcess, death: Death, retryMs: number) => void;
   /** A successor could not be started; it is tried again. */
   readonly onNotStarted: (number: number, error: unknown) => void;
   readonly onReplaced: (worker: WorkerProcess) => void;
+  /** For tests. */
+  readonly stuckMs?: number;
 }
 
 export interface Fleet {
@@ -41,6 +45,8 @@ interface Seat {
   readonly number: number;
   worker: WorkerProcess | undefined;
   state: 'gone' | 'starting' | 'joined' | 'serving';
+  /** Since it was heard of, in turns of this process: one that was suspended itself must not take all others for stuck. */
+  silentTurns: number;
   retryMs: number;
   retry: NodeJS.Timeout | undefined;
 }
@@ -53,22 +59,29 @@ const longestRetryMs = 10_000;
 /** Whoever lived for so long did not die of how it was started. */
 const livedMs = 30_000;
 const turnMs = 250;
+/** Longer than `/healthz` waits: whoever watches that has heard of it. */
+const usualStuckMs = 20_000;
 
 // Run from the source by Node it is main.ts, from the package main.js.
 const script = fileURLToPath(new URL(`../child/main${extname(import.meta.url)}`, import.meta.url));
 
 export function createFleet(options: FleetOptions): Fleet {
   const seats = Array.from({ length: options.count }, (_, index): Seat => {
-    return { number: index + 1, worker: undefined, state: 'gone', retryMs: firstRetryMs, retry: undefined };
+    return {
+      number: index + 1,
+      worker: undefined,
+      state: 'gone',
+      silentTurns: 0,
+      retryMs: firstRetryMs,
+      retry: undefined,
+    };
   });
   let isServing = false;
   let stopped = false;
   // One after the other in turn: left to themselves the processes would take connections as they wake, and most would go to one.
   cluster.schedulingPolicy = cluster.SCHED_RR;
   cluster.setupPrimary({ exec: script, args: [], serialization: 'advanced' });
-  const turning = setInterval(() => {
-    for (const { number, state } of seats) if (state !== 'serving') options.onTurn(number);
-  }, turnMs).unref();
+  const turning = setInterval(lookAtAll, turnMs).unref();
 
   return {
     async start() {
@@ -93,6 +106,16 @@ export function createFleet(options: FleetOptions): Fleet {
     stop,
     kill,
   };
+
+  function lookAtAll(): void {
+    for (const seat of seats) {
+      if (seat.state !== 'serving') options.onTurn(seat.number);
+      seat.silentTurns = seat.state === 'serving' ? seat.silentTurns + 1 : 0;
+      if (seat.worker === undefined || seat.silentTurns * turnMs < (options.stuckMs ?? usualStuckMs)) continue;
+      options.onStuck(seat.worker, seat.silentTurns * turnMs);
+      seat.worker.kill();
+    }
+  }
 
   function workersIn(...states: readonly Seat['state'][]): readonly WorkerProcess[] {
     return seats.flatMap(({ worker, state }) => (worker !== undefined && states.includes(state) ? [worker] : []));
@@ -120,7 +143,10 @@ export function createFleet(options: FleetOptions): Fleet {
     const began = performance.now();
     const worker = startWorker(number, {
       onRemark: (remark) => options.onRemark(worker, remark),
-      onTurn: () => options.onTurn(number),
+      onTurn() {
+        seat.silentTurns = 0;
+        options.onTurn(number);
+      },
     });
     seat.worker = worker;
     seat.state = 'starting';

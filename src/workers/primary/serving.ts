@@ -76,6 +76,8 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
       const in_flight = worker.vitals()?.inFlight;
       log.error({ ...facts, in_flight, recorded_as_lost: lost }, 'a worker has ended and is replaced');
     },
+    onStuck: ({ number, pid }, silent_ms) =>
+      log.error({ worker: number, pid, silent_ms }, 'the event loop of a worker is stuck: it is ended'),
     onNotStarted: (worker, error) => log.error({ err: error, worker }, 'a worker could not be started'),
     onReplaced: ({ number, pid }) =>
       log.warn({ worker: number, pid }, 'a worker takes the place of one that has ended'),
