@@ -51,6 +51,8 @@ export interface ServingOptions {
   readonly sinks?: readonly RecordObserver[];
   readonly admit: RecorderOptions['admit'];
   readonly drainState: () => DrainState;
+  /** Looks for certificates that have changed before anybody connects. */
+  readonly looksFirst?: boolean;
 }
 
 /** Callers are known, nobody is answered yet. */
@@ -137,6 +139,7 @@ async function serve(config: Config, parts: IdentifiedParts, options: ServingOpt
   const secured = securedConnections(config, dataListener, connections);
   const certificates = watchCertificates(secured, connectionTelling.onCertificates);
   const closeServer = createServerClose(dataListener.server, pipeline.endsNow);
+  if (options.looksFirst === true) await certificates.look();
   const data = await listen(dataListener.server, config.listen.data);
 
   return {

@@ -45,10 +45,14 @@ test('an address that is taken ends the start as it does with one process', { sk
 });
 
 const sources = { env: {}, cwd: '/', file: 'opallama.yaml', flags: [] };
-const parse = (config: object) =>
+const parse = (config: object, env: Readonly<Record<string, string>> = {}) =>
   loadConfig({
     ...sources,
-    readFile: () => Buffer.from(JSON.stringify({ identity: { anonymous: { roles: ['guest'] } }, ...config })),
+    env,
+    readFile(path) {
+      if (path.endsWith('clients.yaml')) return Buffer.from('clients: []');
+      return Buffer.from(JSON.stringify({ identity: { anonymous: { roles: ['guest'] } }, ...config }));
+    },
   });
 
 test('so many workers that a body could not fit into the part of one are refused', () => {
@@ -74,6 +78,17 @@ test('workers have together what is configured, or a little less', () => {
     [2],
   );
   assert.equal(shareLimits(parse({ limits: { in_flight: 1 } }), 4).limits.inFlight, 1);
+  const secret = 'a-secret-of-more-than-thirty-two-bytes';
+  const endpoint = {
+    algorithm: 'HS256',
+    secret_env: 'SECRET',
+    clients_file: 'clients.yaml',
+    issuer: 'i',
+    audience: 'a',
+  };
+  const { identity } = shareLimits(parse({ identity: { token_endpoint: endpoint } }, { SECRET: secret }), 7);
+  assert.equal(identity.tokenEndpoint?.perClient, Math.floor(60 / 7));
+  assert.equal(identity.tokenEndpoint?.perSource, Math.floor(300 / 7));
 });
 
 test('a worker that is started anew has the configuration of the others, whatever stands in the files by then', () => {

@@ -2,31 +2,12 @@
 import { performance } from 'node:perf_hooks';
 
 import type { Served } from '../../composition/served.ts';
-import { type Prepared, prepareServing } from '../../composition/serving.ts';
-import { giveMemoryBack } from '../../give-back.ts';
 import type { DrainState } from '../../http/drain.ts';
-import { createLogger, type Logger } from '../../telemetry/log.ts';
-import { tellOfPolicies } from '../../telling/policies.ts';
-import { tellOfShadow } from '../../telling/shadow.ts';
-import { createTellable } from '../../telling/user-code.ts';
-import type { Config } from '../../types.ts';
 import { packError } from '../failure.ts';
-import type { FromWorker, Question, Questions, Start, Subject, ToWorker, Vitals } from '../messages.ts';
-import { shareLimits } from '../share.ts';
-import { loadRecorded } from '../sources.ts';
-import { createOutbox, type Outbox } from './outbox.ts';
-import { createReplica, type Replica } from './replica.ts';
+import type { FromWorker, Question, Questions, Subject, ToWorker, Vitals } from '../messages.ts';
+import { type Begun, begin } from './begin.ts';
 
 type Handlers = { readonly [S in Subject]: (ask: Questions[S]['ask']) => Promise<Questions[S]['answer']> };
-
-/** A worker that was told what to begin with. */
-interface Begun {
-  readonly log: Logger;
-  readonly config: Config;
-  readonly outbox: Outbox;
-  readonly replica: Replica;
-  readonly prepared: Prepared;
-}
 
 const vitalsMs = 250;
 /** Of keys and files: for operators. */
@@ -44,7 +25,7 @@ export function startWorker(): void {
     start: (start) =>
       inTurn(async () => {
         drainState = start.drainState;
-        begun = await begin(start);
+        begun = await begin(start, say);
         return undefined;
       }),
     load: (offer) => inTurn(() => ready().replica.load(offer)),
@@ -134,9 +115,9 @@ export function startWorker(): void {
       observers: [outbox.observe],
       admit: outbox.admit,
       drainState: () => drainState,
+      // The files may have changed since the sidecar started.
+      looksFirst: true,
     });
-    // The files may have changed since the sidecar started.
-    await served.look();
     return served.data.port;
   }
 
@@ -166,40 +147,6 @@ export function startWorker(): void {
       busyS: performance.eventLoopUtilization().active / 1000,
     };
   }
-}
-
-async function begin(start: Start): Promise<Begun> {
-  const config = shareLimits(loadRecorded(start.sources), start.count);
-  giveMemoryBack();
-  const outbox = createOutbox({ file: config.audit.file, auditFails: start.auditFails, send: say });
-  const log = createLogger(config.log.level, { output: { write: outbox.log }, base: { worker: start.number } });
-  log.level = start.logLevel;
-  const metrics = createCounting(outbox);
-  const tellable = createTellable(config);
-  const telling = tellOfPolicies(log, { policyReloaded() {} }, tellable);
-  const shadowTelling =
-    config.shadow &&
-    tellOfShadow(config.shadow, { log, tellable, onEvent: undefined, metrics: { shadowDecided() {} } });
-  const replica = createReplica(config, {
-    policies: telling,
-    shadow: shadowTelling && {
-      onEvaluationError: shadowTelling.onEvaluationError,
-      onResult: (result) => outbox.count(['shadowDecided', result]),
-      onDisagreement: outbox.disagree,
-    },
-  });
-  const prepared = await prepareServing(config, { log, metrics, extraHeaders: {}, pseudonym: start.pseudonym });
-  return { log, config, outbox, replica, prepared };
-}
-
-/** What is counted where a request is served is counted by the primary. */
-function createCounting(outbox: Outbox): Parameters<typeof prepareServing>[1]['metrics'] {
-  return {
-    auditFailed: (sink, events = 1) => outbox.count(['auditFailed', sink, events]),
-    handshakeFailed: (reason) => outbox.count(['handshakeFailed', reason]),
-    tlsReloaded: (connection, result) => outbox.count(['tlsReloaded', connection, result]),
-    identityReloaded: (source, issuer, result) => outbox.count(['identityReloaded', source, issuer, result]),
-  };
 }
 
 function say(message: FromWorker, onSent: () => void = () => {}): void {
