@@ -1,5 +1,6 @@
 /** A worker that is killed takes its own connections with it and nothing else. */
 import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { noModule } from '../policy/toolchain-fixture.ts';
@@ -50,7 +51,6 @@ test('a worker that is killed under load: the others go on, it is replaced, and 
 test('with a file that can not be written no worker forwards anything', { skip }, async (t) => {
   const sidecar = await startWorkers(t, { audit: { durability: 'strict', on_failure: 'refuse' } });
   assert.equal((await sidecar.chat()).status, 200);
-  const { chmodSync, rmSync, mkdirSync } = await import('node:fs');
   // A directory in its place: whoever looks finds another one there, and none can be made.
   rmSync(sidecar.auditFile);
   mkdirSync(sidecar.auditFile);
@@ -61,3 +61,28 @@ test('with a file that can not be written no worker forwards anything', { skip }
     assert.equal(status, 503);
   assert.equal(sidecar.upstream.requests(), before);
 });
+
+test('a worker that begins while the sidecar drains takes no requests either', { skip }, async (t) => {
+  const sidecar = await startWorkers(t);
+  const release = sidecar.upstream.hold();
+  const held = sidecar.chat();
+  await until(() => sidecar.upstream.requests() === 1, 'a request at the upstream');
+  await sidecar.metric(/opallama_requests_in_flight/);
+  const idle = (await sidecar.workers()).find((worker) => worker.in_flight === 0);
+  const before = childrenOf(sidecar.running.process.pid);
+  process.kill(idle?.pid ?? 0, 'SIGKILL');
+  // It is there, and has not said yet that it is.
+  await until(() => childrenOf(sidecar.running.process.pid).some((pid) => !before.includes(pid)), 'a successor');
+  const drained = sidecar.admin('/v1/drain');
+  await sidecar.running.waitFor(/"state":"refusing"/);
+  await sidecar.running.waitFor(/takes the place of one that has ended/);
+  for (const { status } of await Promise.all(Array.from({ length: 6 }, () => sidecar.chat())))
+    assert.equal(status, 503);
+  release();
+  assert.equal((await held).status, 200);
+  assert.deepEqual((await drained)['drained'], true);
+});
+
+function childrenOf(pid = 0): readonly string[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+}

@@ -6,7 +6,6 @@ import type { WorkerDocument } from '../../http/admin/contract.ts';
 import type { DrainState } from '../../http/drain.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import { tellOfConnections } from '../../telling/connections.ts';
 import { watchCertificates } from '../../tls/watch.ts';
 import type { Config } from '../../types.ts';
 import { openConnections } from '../../upstream/connections.ts';
@@ -63,7 +62,13 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
       drainState,
       auditFails: parts.isAuditFailing(),
     }),
-    catchUp: replicas.catchUp,
+    catchUp(worker) {
+      // What it began with may have changed while it began.
+      worker.send({ kind: 'drain', state: drainState });
+      worker.send({ kind: 'log_level', level: log.level });
+      worker.send({ kind: 'audit_fails', fails: parts.isAuditFailing() });
+      return replicas.catchUp(worker);
+    },
     onRemark(worker, remark) {
       if (hearing === undefined) early.push([worker, remark]);
       else hearing.hear(worker, remark);
@@ -101,7 +106,6 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
       const { tls } = config.upstream;
       const watched =
         tls === undefined ? [] : [{ connection: 'upstream' as const, ...tls, apply: connections.replace }];
-      const telling = tellOfConnections(log, { handshakeFailed() {}, tlsReloaded() {} });
       const certificates = watchCertificates(watched, () => {});
       const port = await fleet.serve();
       let auditFails = parts.isAuditFailing();
@@ -139,9 +143,8 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
           fleet.stop();
           certificates.close();
           clearInterval(looking);
-          telling.close();
-          await Promise.allSettled(fleet.joined().map((worker) => worker.ask('end', graceMs, graceMs + endMs)));
           const all = fleet.joined();
+          await Promise.allSettled(all.map((worker) => worker.ask('end', graceMs, graceMs + endMs)));
           await fleet.kill();
           // Nothing of those that have ended as they should.
           for (const worker of all) heard.end(worker);
