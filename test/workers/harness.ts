@@ -177,8 +177,10 @@ export async function startWorkers(
       const body = JSON.stringify({ model, stream: false, messages: [] });
       return new Promise((resolve, reject) => {
         const headers = { authorization, 'content-length': body.length };
-        request(`${url}/api/chat`, { method: 'POST', agent: agent ?? false, headers, timeout: 15_000 })
+        const sent = request(`${url}/api/chat`, { method: 'POST', agent: agent ?? false, headers, timeout: 20_000 });
+        sent
           .on('error', reject)
+          .on('timeout', () => sent.destroy(new Error('no answer within 20 s')))
           .on('response', (response) => {
             const { 'x-policy': policy, 'x-request-id': id } = response.headers;
             response.resume().on('error', reject);
