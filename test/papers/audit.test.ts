@@ -11,7 +11,7 @@ import { sidecar } from './sidecar.ts';
 
 test('the command of docs/audit.md gives the hash that stands in the line, and those for keys run', {
   skip: noModule,
-  timeout: 120_000,
+  timeout: 600_000,
 }, async (t) => {
   const place = await makePlace(t);
   const ask = place.translate('curl -s -o answer -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/api/tags');

@@ -6,7 +6,7 @@ import { runHere } from './register.ts';
 import { follow, interrupted, stepsOf } from './session.ts';
 import { sidecar, standIns } from './sidecar.ts';
 
-test('every command of docs/cli.md runs', { skip: noModule, timeout: 600_000 }, async (t) => {
+test('every command of docs/cli.md runs', { skip: noModule, timeout: 850_000 }, async (t) => {
   // Nobody reads these figures.
   const shorter = [/^opallama bench (?!.*--duration).*$/gm, '$& --duration 300ms'] as const;
   const place = await makePlace(t, { standIns, replace: [shorter] });

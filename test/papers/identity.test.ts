@@ -10,7 +10,7 @@ import { follow, stepsOf } from './session.ts';
 
 test('every command of docs/identity.md runs, and prints what it shows', {
   skip: noModule,
-  timeout: 120_000,
+  timeout: 600_000,
 }, async (t) => {
   const place = await makePlace(t);
   const [, section = ''] = readPaper('docs/identity.md').split('## Client credentials');

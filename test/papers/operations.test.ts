@@ -9,7 +9,7 @@ import { sidecar, standIns } from './sidecar.ts';
 
 test('every command of docs/admin.md, docs/delivery.md and docs/logs.md runs', {
   skip: noModule,
-  timeout: 400_000,
+  timeout: 600_000,
 }, async (t) => {
   const place = await makePlace(t, { standIns });
   const steps = stepsOf(['docs/admin.md', 'docs/delivery.md', 'docs/logs.md'].flatMap(runHere), {

@@ -8,7 +8,7 @@ import { makePlace } from './place.ts';
 import { runHere } from './register.ts';
 import { follow, stepsOf } from './session.ts';
 
-test('openssl prints a subject as docs/tls.md has it in the configuration', { timeout: 60_000 }, async (t) => {
+test('openssl prints a subject as docs/tls.md has it in the configuration', { timeout: 200_000 }, async (t) => {
   const place = await makePlace(t);
   const make = 'openssl req -x509 -newkey ed25519 -nodes -keyout key.pem -subj /O=Example/CN=nightly -out nightly.crt';
   const steps = stepsOf(runHere('docs/tls.md'), { 'openssl x509': { before: `${make} 2> /dev/null` } });

@@ -12,7 +12,7 @@ const readme = readPaper('README.md');
 
 test('every command of README.md runs, in its order, and prints what it shows', {
   skip: noModule,
-  timeout: 240_000,
+  timeout: 600_000,
 }, async (t) => {
   const place = await makePlace(t, {
     checkout: true,
