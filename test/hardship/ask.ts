@@ -1,7 +1,7 @@
 /** Requests and how long each takes: made here, or by a process of its own, which nothing else keeps busy. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { Agent, request } from 'node:http';
+import { Agent, createServer, request } from 'node:http';
 import { constants, setPriority } from 'node:os';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url';
 export interface Call {
   readonly agent?: Agent;
   readonly model?: string;
+  /** In place of a chat with the model. */
+  readonly body?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -18,6 +20,7 @@ export interface Load {
   /** A path to GET; else it is chats. */
   readonly get?: string;
   readonly model?: string;
+  readonly body?: string;
   /** How many, or for how long, ms. */
   readonly count?: number;
   readonly ms?: number;
@@ -39,9 +42,9 @@ export function chatOf(model: string, stream = false): string {
   return JSON.stringify({ model, stream, messages: [{ role: 'user', content: 'hi' }] });
 }
 
-export function ask(port: number, { agent, model = 'tiny', headers: more }: Call = {}): Promise<number> {
+export function ask(port: number, call: Call = {}): Promise<number> {
+  const { agent, model = 'tiny', body = chatOf(model), headers: more } = call;
   return new Promise((resolve, reject) => {
-    const body = chatOf(model);
     const headers = { 'content-length': Buffer.byteLength(body), ...more };
     const outgoing = request({ host: '127.0.0.1', port, path: '/api/chat', method: 'POST', agent, headers });
     outgoing.once('error', reject).once('response', (response) => {
@@ -62,7 +65,7 @@ function get(port: number, path: string, agent: Agent): Promise<number> {
 
 /** @param next what is special about each chat */
 export async function carryOut(load: Load, next: () => Call = () => ({})): Promise<Answers> {
-  const { port, model, atOnce = 4, pauseMs = 0, count = Number.POSITIVE_INFINITY, ms = 60_000 } = load;
+  const { port, model, body, atOnce = 4, pauseMs = 0, count = Number.POSITIVE_INFINITY, ms = 60_000 } = load;
   const agent = new Agent({ keepAlive: load.unkept !== true, maxSockets: atOnce });
   const times: number[] = [];
   const statuses: Record<string, number> = {};
@@ -72,7 +75,7 @@ export async function carryOut(load: Load, next: () => Call = () => ({})): Promi
     for (; begun < count && performance.now() < untilMs; pauseMs > 0 && (await sleep(pauseMs))) {
       begun += 1;
       const began = performance.now();
-      const chat: Call = { agent, ...(model !== undefined && { model }) };
+      const chat: Call = { agent, ...(model !== undefined && { model }), ...(body !== undefined && { body }) };
       const asked = load.get === undefined ? ask(port, { ...chat, ...next() }) : get(port, load.get, agent);
       const status = await asked.catch(() => 'failed');
       times.push(performance.now() - began);
@@ -99,6 +102,22 @@ export function startCaller(t: TestContext): Caller {
       return answers;
     },
   };
+}
+
+/** Answers everything with 200, in a process of its own. @returns its port */
+export async function startIdleServer(t: TestContext): Promise<number> {
+  const child = fork(fileURLToPath(import.meta.url), ['idle'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  t.after(() => child.kill());
+  const [port] = (await once(child, 'message')) as [number];
+  return port;
+}
+
+if (process.argv[2] === 'idle') {
+  const server = createServer((_, response) => response.end('ok')).listen(0, '127.0.0.1', () => {
+    const address = server.address();
+    process.send?.(typeof address === 'object' && address !== null ? address.port : 0);
+  });
+  process.on('disconnect', () => process.exit(0));
 }
 
 if (process.argv[2] === 'caller') {

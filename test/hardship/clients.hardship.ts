@@ -6,8 +6,8 @@ import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { ask, type Caller, carryOut, chatOf, startCaller } from './ask.ts';
-import { bestOf, hold, middleOf, quantile } from './figures.ts';
+import { ask, type Caller, carryOut, chatOf, startCaller, startIdleServer } from './ask.ts';
+import { bestOf, hold, middleOf, quantile, show } from './figures.ts';
 import { answerWhole, beginStream, frame, open, rawChat, startHard, startScripted, until } from './harness.ts';
 
 test('a client that does not read holds little of its answer here, and the upstream waits', async (t) => {
@@ -219,36 +219,41 @@ test('what is over the limit is refused at once and never waits', async (t) => {
 test('the liveness probe answers under full load', async (t) => {
   const upstream = await startScripted(t, answerWhole);
   const sidecar = await startHard(t, { upstream });
-  const probe = startCaller(t);
-  const [probes, healthMs] = [100, 50];
-  await carryOut({ port: sidecar.port, ms: 1000, atOnce: 64 });
-  const longest = (atOnce: number) => async (): Promise<number> => {
-    // By the process of the upstream: one more would take the sidecar's share of two cores.
-    const load = carryOut({ port: sidecar.port, ms: 5000, atOnce });
-    await sleep(300);
-    const health = { port: sidecar.opsPort, get: '/healthz', count: probes, atOnce: 1, pauseMs: 40, unkept: true };
-    const { times, statuses } = await probe.carryOut(health);
-    const answered = await load;
-    assert.deepEqual([statuses, Object.keys(answered.statuses)], [{ 200: probes }, ['200']]);
-    const p50 = quantile(answered.times, 0.5).toFixed(0);
-    t.diagnostic(
-      `${atOnce} at once: ${answered.times.length} requests in 5 s, p50 ${p50} ms; /healthz p50 ${quantile(times, 0.5).toFixed(1)} ms`,
-    );
-    return times.at(-1) ?? Number.NaN;
+  // How late a machine is by itself: a server that has nothing to do, asked by its own process at the same time.
+  const [probe, control, idlePort] = [startCaller(t), startCaller(t), await startIdleServer(t)];
+  const [probes, healthMs] = [200, 50];
+  // Much to read and nothing to wait for: little of the two cores is needed to keep the sidecar from ever being idle.
+  const messages = Array.from({ length: 500 }, (_, index) => ({ role: 'user', content: `this is message ${index}` }));
+  const body = JSON.stringify({ model: 'forbidden', messages });
+  const busySeconds = async (): Promise<number> => {
+    const text = await (await fetch(`http://127.0.0.1:${sidecar.opsPort}/metrics`)).text();
+    return Number(/^opallama_event_loop_busy_seconds_total (\S+)/m.exec(text)?.[1]);
   };
+  await carryOut({ port: sidecar.port, ms: 1000, atOnce: 64, body });
+  const late = (atOnce: number) => async (): Promise<number> => {
+    const load = carryOut({ port: sidecar.port, ms: 5000, atOnce, body });
+    await sleep(500);
+    const [before, beganMs] = [await busySeconds(), performance.now()];
+    const health = { port: sidecar.opsPort, get: '/healthz', count: probes, atOnce: 1, pauseMs: 15, unkept: true };
+    const [{ times, statuses }, idle] = await Promise.all([
+      probe.carryOut(health),
+      control.carryOut({ ...health, port: idlePort }),
+    ]);
+    const busy = (await busySeconds()) - before;
+    const share = busy / ((performance.now() - beganMs) / 1000);
+    const answered = await load;
+    assert.deepEqual([statuses, Object.keys(answered.statuses)], [{ 200: probes }, ['403']]);
+    const [p50, p99, idleP99] = [quantile(times, 0.5), quantile(times, 0.99), quantile(idle.times, 0.99)];
+    t.diagnostic(
+      `${atOnce} at once: event loop busy for ${(share * 100).toFixed(0)} %, p50 of a request ${show(quantile(answered.times, 0.5))} ms; /healthz p50 ${show(p50)}, p99 ${show(p99)} ms, an idle server p99 ${show(idleP99)} ms`,
+    );
+    return share > 0.7 ? p99 - idleP99 : Number.POSITIVE_INFINITY;
+  };
+  const few = await bestOf(t, healthMs, late(64));
+  const many = await bestOf(t, healthMs, late(512));
   hold(t, [
-    {
-      what: 'full load, 64 at once: longest /healthz of 100',
-      value: await bestOf(t, healthMs, longest(64)),
-      limit: healthMs,
-      unit: 'ms',
-    },
-    {
-      what: 'full load, 512 at once: longest /healthz of 100',
-      value: await bestOf(t, healthMs, longest(512)),
-      limit: healthMs,
-      unit: 'ms',
-    },
+    { what: 'full load, 64 at once: p99 of /healthz beyond an idle server', value: few, limit: healthMs, unit: 'ms' },
+    { what: 'full load, 512 at once: p99 of /healthz beyond an idle server', value: many, limit: healthMs, unit: 'ms' },
   ]);
 });
 
