@@ -13,7 +13,7 @@ import { open, startHard } from './harness.ts';
 const mostLaterMs = 5;
 const measuredMs = 5000;
 /** The machine may be busy with other things in some of them: the best one counts. */
-const mostRounds = 5;
+const mostRounds = 8;
 
 test('500 streams of 20 frames a second', async (t) => {
   await compare(t, { streams: 500, perSecond: 20 });
