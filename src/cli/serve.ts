@@ -19,7 +19,10 @@ export function registerServe(program: Command, deps: CliDeps): void {
         deps.write(printConfig(config));
         return;
       }
-      const { app } = await runApp(config, { searchPath: deps.environment.env['PATH'], sources: recorded });
+      const { app } = await runApp(config, {
+        searchPath: deps.environment.env['PATH'],
+        ...(config.workers !== 1 && { sources: recorded }),
+      });
       // As daemons do. In the quick start the signal keeps its meaning: the terminal is gone.
       process.on('SIGHUP', () => void app.reload());
     });

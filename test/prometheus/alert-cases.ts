@@ -39,6 +39,11 @@ export const alertCases: Readonly<Record<string, AlertCase>> = {
       [`process_start_time_seconds{${at}}`]: isBad ? '1x9 2x9 3x5 4x9' : '1x9 2x9 3x15',
     }),
   },
+  OpallamaWorkersDie: {
+    at: '30m',
+    labels: instance,
+    series: (isBad) => ({ [`opallama_worker_deaths_total{${at}}`]: isBad ? '0x9 2x9 4x20' : '0x9 1x9 2x20' }),
+  },
   OpallamaAuditLost: {
     at: '10m',
     labels: instance,
