@@ -13,7 +13,7 @@ const biome = join(root, 'node_modules/.bin/biome');
 /** Lints one file as it would be linted in the project. */
 async function lint(t: { after(done: () => Promise<void>): void }, path: string, text: string): Promise<string> {
   const copy = await mkdtemp(join(tmpdir(), 'opallama-lint-'));
-  t.after(() => rm(copy, { recursive: true }));
+  t.after(() => rm(copy, { recursive: true, maxRetries: 10 }));
   await cp(join(root, 'biome.json'), join(copy, 'biome.json'));
   await mkdir(join(copy, path, '..'), { recursive: true });
   await writeFile(join(copy, path), text);

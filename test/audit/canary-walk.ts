@@ -186,7 +186,7 @@ export interface Walk {
 /** @returns what the sidecar said: the lines of its log */
 export async function walkWithCanaries(t: TestContext, walk: Walk): Promise<string> {
   const place = mkdtempSync(join(tmpdir(), 'opallama-canaries-'));
-  t.after(() => rmSync(place, { recursive: true, force: true }));
+  t.after(() => rmSync(place, { recursive: true, maxRetries: 10, force: true }));
   const secret = word + randomBytes(16).toString('hex');
   const adminToken = `${word}-admin-0123456789`;
   writeFileSync(

@@ -21,7 +21,7 @@ export interface TestFile {
 
 export function createTestFile(t: TestContext, over: Partial<AuditFileConfig> = {}): TestFile {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-audit-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
   const told: string[] = [];
   const heads: string[] = [];
   const config: AuditFileConfig = {

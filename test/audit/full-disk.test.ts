@@ -20,7 +20,7 @@ test('strict: while the disk is full nothing is forwarded, and once there is roo
   skip: canMount ? false : 'no file system can be mounted here: needs unshare and user namespaces',
 }, async (t) => {
   const place = mkdtempSync(join(tmpdir(), 'opallama-full-'));
-  t.after(() => rmSync(place, { recursive: true, force: true }));
+  t.after(() => rmSync(place, { recursive: true, maxRetries: 10, force: true }));
   const disk = join(place, 'disk');
   mkdirSync(disk);
   mkdirSync(join(place, 'policies'));

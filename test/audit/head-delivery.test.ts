@@ -12,7 +12,7 @@ import { createFileDelivery, createHeadDelivery, createPostDelivery } from '../.
 
 test('a file gets them as lines, in order', async (t) => {
   const place = mkdtempSync(join(tmpdir(), 'opallama-heads-'));
-  t.after(() => rmSync(place, { recursive: true, force: true }));
+  t.after(() => rmSync(place, { recursive: true, maxRetries: 10, force: true }));
   const path = join(place, 'deeper', 'heads.jsonl');
   const delivery = createHeadDelivery(createFileDelivery(path), (error) => assert.fail(String(error)));
   for (const head of ['a', 'b', 'c']) delivery.send(head);

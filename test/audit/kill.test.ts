@@ -84,7 +84,7 @@ async function makePlace(t: TestContext): Promise<Place> {
   const started: Running[] = [];
   t.after(() => {
     for (const sidecar of started) sidecar.process.kill('SIGKILL');
-    rmSync(root, { recursive: true, force: true });
+    rmSync(root, { recursive: true, maxRetries: 10, force: true });
   });
   return {
     config: join(root, 'opallama.yaml'),

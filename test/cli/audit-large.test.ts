@@ -73,7 +73,7 @@ async function call(args: readonly string[]): Promise<{ readonly lines: number; 
 
 test('a large log is queried, exported and verified in little memory, also for a slow reader', async (t: TestContext) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-large-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
   const [small, large] = [join(directory, 'small.jsonl'), join(directory, 'large.jsonl')];
   writeLog(small, 1);
   const requests = writeLog(large, megabytes * 1e6);

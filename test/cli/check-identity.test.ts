@@ -10,7 +10,7 @@ import { opallama } from './command.ts';
 
 function inDirectory(t: TestContext) {
   const cwd = mkdtempSync(join(tmpdir(), 'opallama-check-'));
-  t.after(() => rmSync(cwd, { recursive: true }));
+  t.after(() => rmSync(cwd, { recursive: true, maxRetries: 10 }));
   mkdirSync(join(cwd, 'mine'));
   writeFileSync(
     join(cwd, 'mine', 'authz.rego'),

@@ -12,7 +12,7 @@ import type { TokenClient } from '../../src/types.ts';
 
 function start(t: TestContext) {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-client-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   const file = join(directory, 'clients.yaml');
   /** @returns the secret that was printed */
   const run = (...args: string[]): string => {

@@ -11,7 +11,7 @@ import { opallama, root } from './command.ts';
 
 const skip = noModule;
 const home = mkdtempSync(join(tmpdir(), 'opallama-diff-'));
-after(() => rmSync(home, { recursive: true }));
+after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
 
 function writePolicy(name: string, rego: string): void {
   mkdirSync(join(home, name), { recursive: true });

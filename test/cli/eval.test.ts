@@ -10,7 +10,7 @@ import { opallama, root } from './command.ts';
 
 const skip = noModule;
 const home = mkdtempSync(join(tmpdir(), 'opallama-eval-'));
-after(() => rmSync(home, { recursive: true }));
+after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
 
 const secret = 'a-secret-of-the-tests-0123456789-abcdefgh';
 writeFileSync(
@@ -97,7 +97,7 @@ test('a whole curl command can be pasted, and what would be changed in its body 
 
 test('the input is printed where it is wanted, and content only where that is wanted too', { skip }, async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-content-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   writeFileSync(join(directory, 'a.rego'), 'package a\n\nallow if count(input.messages) == 1\n');
   const ask = ['--policy', directory, '--entrypoint', 'a', '--as', 'x', '/api/chat', '-d', chat('m'), '--show-input'];
   const hidden = await evaluate(...ask);
@@ -132,7 +132,7 @@ test('an input document is taken as it is, and what the policy misses in it is s
 
 test('an evaluation that fails ends with 1 and says why', { skip }, async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-fails-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   writeFileSync(
     join(directory, 'a.rego'),
     'package a\n\nallow := true if input.path\n\nallow := false if input.method\n',
@@ -156,7 +156,7 @@ test('a policy whose tests fail can be asked, one that does not compile ends wit
   skip,
 }, async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-broken-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   writeFileSync(join(directory, 'a.rego'), 'package a\n\nallow := true\n');
   writeFileSync(join(directory, 'a_test.rego'), 'package a_test\n\ntest_no if false\n');
   const ask = ['eval', '--policy', directory, '--entrypoint', 'a', '--as', 'x', '/api/tags'];

@@ -10,7 +10,7 @@ import { opallama } from './command.ts';
 
 const skip = noModule;
 const home = mkdtempSync(join(tmpdir(), 'opallama-explain-'));
-after(() => rmSync(home, { recursive: true }));
+after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
 mkdirSync(join(home, 'policies'));
 writeFileSync(
   join(home, 'policies/authz.rego'),

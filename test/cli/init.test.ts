@@ -10,7 +10,7 @@ import { opallama, root } from './command.ts';
 
 const skip = noModule;
 const home = mkdtempSync(join(tmpdir(), 'opallama-init-'));
-after(() => rmSync(home, { recursive: true }));
+after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
 
 const names = readdirSync(join(root, 'templates'));
 assert.deepEqual(names.toSorted(), ['allow-list', 'data-class', 'hours', 'roles', 'tools']);

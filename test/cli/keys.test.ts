@@ -15,7 +15,7 @@ import { createRevocations } from '../../src/identity/revocations.ts';
 
 function inDirectory(t: TestContext) {
   const cwd = mkdtempSync(join(tmpdir(), 'opallama-keys-'));
-  t.after(() => rmSync(cwd, { recursive: true }));
+  t.after(() => rmSync(cwd, { recursive: true, maxRetries: 10 }));
   const file = join(cwd, 'keys.yaml');
   const run = (...words: readonly string[]): string => {
     let printed = '';

@@ -14,7 +14,7 @@ import { opallama } from './command.ts';
 
 const skip = noModule;
 const home = mkdtempSync(join(tmpdir(), 'opallama-replay-'));
-after(() => rmSync(home, { recursive: true }));
+after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
 
 const head = 'package ollama.authz\n\ndefault allow := false\n\n';
 const rules = {

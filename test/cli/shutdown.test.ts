@@ -15,7 +15,7 @@ const command = fileURLToPath(new URL('../../bin/opallama.js', import.meta.url))
 
 async function serve(t: TestContext, shutdown: { readonly delay: string; readonly grace: string }) {
   const home = mkdtempSync(join(tmpdir(), 'opallama-shutdown-'));
-  t.after(() => rmSync(home, { recursive: true }));
+  t.after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
   const upstream = await startSlowUpstream();
   t.after(() => upstream.close());
   writeFileSync(join(home, 'authz.rego'), 'package ollama.authz\ndefault allow := true\n');

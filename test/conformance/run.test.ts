@@ -29,7 +29,7 @@ test('a case that fails and is not listed, one that is listed and passes, and on
   skip,
 }, (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-conformance-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   const list = join(directory, 'listed.json');
   const passing = 'sprintf/test-sprintf.yaml: sprintf/big_int';
   writeFileSync(list, JSON.stringify([{ reason: 'x', cases: [passing, 'no/such.yaml: case'] }]));

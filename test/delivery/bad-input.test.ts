@@ -211,7 +211,7 @@ test('where a key is configured, what is not signed whole is refused with its fi
 
 test('two bundles that claim a root are refused, at a start and later', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-roots-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
   const bundle = (name: string, roots: readonly string[]): void =>
     writeFileSync(
       join(directory, `${name}.tar.gz`),
@@ -250,7 +250,7 @@ test('two bundles that claim a root are refused, at a start and later', async (t
 
 async function start(t: TestContext, config: Partial<PolicyConfig> = {}, first: Buffer = goodBundle) {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-bad-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
   const path = join(directory, 'bundle.tar.gz');
   const write = (bytes: Uint8Array): void => {
     writeFileSync(`${path}.new`, bytes);

@@ -138,7 +138,7 @@ test('what an earlier version left is taken up', async (t) => {
   const first = await place.start();
   await first.close();
   rmSync(place.lineage);
-  rmSync(join(place.stateDir, 'policy.revisions'), { recursive: true });
+  rmSync(join(place.stateDir, 'policy.revisions'), { recursive: true, maxRetries: 10 });
   place.write({ 'authz.rego': 'package ollama.authz\nallow if {\n' });
   const second = await place.start();
   assert.equal(await whoDecides(second, 'alice'), 0);

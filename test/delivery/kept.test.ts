@@ -55,7 +55,7 @@ test('a compiled policy and an interpreted one come back as they were, to the la
     const first = await place.start();
     await ask(first);
     await first.close();
-    rmSync(place.path, { recursive: true });
+    rmSync(place.path, { recursive: true, maxRetries: 10 });
     const second = await place.start();
     const event = await ask(second);
     assert.match(JSON.stringify(event?.dynamic_metadata), /"data":12345678901234567890[,}]/, engine);
@@ -67,7 +67,7 @@ test('files of Cedar are kept too', async (t) => {
   const place = makePlace(t, { engine: 'cedar' });
   place.write({ 'authz.cedar': 'permit (principal in Opallama::Role::"guest", action, resource);' });
   await (await place.start()).close();
-  rmSync(place.path, { recursive: true });
+  rmSync(place.path, { recursive: true, maxRetries: 10 });
   const second = await place.start();
   assert.equal((await ask(second))?.policy_result, 'allow');
 });
@@ -129,7 +129,7 @@ interface Place {
 
 function makePlace(t: TestContext, config: Partial<PolicyConfig> = {}): Place {
   const root = mkdtempSync(join(tmpdir(), 'opallama-kept-'));
-  t.after(() => rmSync(root, { recursive: true, force: true }));
+  t.after(() => rmSync(root, { recursive: true, maxRetries: 10, force: true }));
   const [path, stateDir] = [join(root, 'policies'), join(root, 'state')];
   mkdirSync(path);
   return {

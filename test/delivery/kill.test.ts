@@ -111,7 +111,7 @@ async function makePlace(t: TestContext): Promise<Place> {
   const started: Running[] = [];
   t.after(() => {
     for (const { process } of started) process.kill('SIGKILL');
-    rmSync(root, { recursive: true, force: true });
+    rmSync(root, { recursive: true, maxRetries: 10, force: true });
   });
   return {
     stateDir,

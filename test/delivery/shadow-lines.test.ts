@@ -14,7 +14,7 @@ test('a disagreement is a line beside the audit event, which replay passes over 
   skip: noModule,
 }, async (t) => {
   const home = mkdtempSync(join(tmpdir(), 'opallama-shadow-'));
-  t.after(() => rmSync(home, { recursive: true }));
+  t.after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
   const upstream = await startAnsweringUpstream(t);
   for (const [name, model] of [
     ['now', 'tiny'],

@@ -96,7 +96,7 @@ test('a shadow comes from a bundle server too, and one that is away at the start
   const server = await startBundleServer();
   t.after(() => server.close());
   const stateDir = mkdtempSync(join(tmpdir(), 'opallama-shadow-'));
-  t.after(() => rmSync(stateDir, { recursive: true }));
+  t.after(() => rmSync(stateDir, { recursive: true, maxRetries: 10 }));
   const bundle: BundleConfig = {
     url: new URL(server.url),
     poll: 50,

@@ -13,7 +13,7 @@ import { wordsOf } from '../support/commands-of.ts';
 import { readPaper, root } from './papers.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'opallama-action-'));
-after(() => rmSync(home, { recursive: true }));
+after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
 
 const workflow = z
   .object({

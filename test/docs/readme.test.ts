@@ -22,7 +22,7 @@ const skip =
 /** The shipped policies with the README's own rule in them. */
 async function writeOwnRule(t: { after(done: () => Promise<void>): void }, edit = (text: string) => text) {
   const copy = await mkdtemp(join(tmpdir(), 'opallama-readme-'));
-  t.after(() => rm(copy, { recursive: true }));
+  t.after(() => rm(copy, { recursive: true, maxRetries: 10 }));
   await cp(join(root, 'policies'), join(copy, 'policies'), { recursive: true });
   const blocks = markedBlocks(readme, 'own-rule');
   assert.deepEqual([...blocks.keys()], ['policies/ollama/authz/tools.rego', 'policies/ollama/authz/tools_test.rego']);

@@ -12,7 +12,7 @@ import { run } from '../support/running.ts';
 import { readPaper, root } from './papers.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'opallama-tutorial-'));
-after(() => rmSync(home, { recursive: true }));
+after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
 
 type Step =
   | { readonly kind: 'file'; readonly name: string; readonly text: string }

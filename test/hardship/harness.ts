@@ -95,7 +95,7 @@ export async function startHard(t: TestContext, options: HardOptions): Promise<H
   t.after(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
     await exited;
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, maxRetries: 10, force: true });
   });
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

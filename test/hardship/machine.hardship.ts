@@ -114,7 +114,7 @@ test('a clock that jumps by hours cuts nothing, and makes no token valid for lon
     };
   });
   const directory = await mkdtemp(join(tmpdir(), 'opallama-clock-'));
-  t.after(() => rm(directory, { recursive: true }));
+  t.after(() => rm(directory, { recursive: true, maxRetries: 10 }));
   const [library, clock] = [join(directory, 'clock.so'), join(directory, 'offset')];
   const source = fileURLToPath(new URL('clock.c', import.meta.url));
   await exec('cc', ['-shared', '-fPIC', '-O1', '-o', library, source]);

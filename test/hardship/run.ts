@@ -36,7 +36,7 @@ report.pipe(process.stdout, { end: false });
 await once(report, 'end');
 
 const lines = (await readFile(written, 'utf8').catch(() => '')).trimEnd().split('\n').filter(Boolean);
-await rm(directory, { recursive: true });
+await rm(directory, { recursive: true, maxRetries: 10 });
 const figures = lines.map((line): Figure => {
   const { value, ...figure } = JSON.parse(line);
   return { ...figure, value: Number(value) };

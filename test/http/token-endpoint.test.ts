@@ -77,7 +77,7 @@ async function start(): Promise<Endpoint & { close(): Promise<void> }> {
     async close() {
       await sidecar.close();
       upstream.close();
-      rmSync(directory, { recursive: true });
+      rmSync(directory, { recursive: true, maxRetries: 10 });
     },
   };
 }

@@ -19,7 +19,7 @@ const setOf = (...keys: object[]) => JSON.stringify({ keys });
 
 function start(t: TestContext, text: string, graceMs = 0) {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-keys-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   const path = join(directory, 'jwks.json');
   writeFileSync(path, text);
   let now = 1_000;

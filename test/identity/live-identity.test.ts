@@ -18,7 +18,7 @@ import { bearer, goodClaims, hmacToken, jwtKey, keys, signedToken } from './toke
 
 function makeDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-identity-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   return directory;
 }
 

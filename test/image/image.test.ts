@@ -23,14 +23,14 @@ describe('the image', { skip, timeout: 900_000 }, () => {
   before(() => {
     image = buildImage(work, (text) => console.log(text));
   });
-  after(() => rmSync(work, { recursive: true, force: true }));
+  after(() => rmSync(work, { recursive: true, maxRetries: 10, force: true }));
 
   /** @returns the process of the image, which is the first of its namespace */
   async function start(t: TestContext, policy: Readonly<Record<string, string>> | undefined) {
     const upstream = await startSlowUpstream();
     t.after(() => upstream.close());
     const home = mkdtempSync(join(tmpdir(), 'opallama-mounts-'));
-    t.after(() => rmSync(home, { recursive: true }));
+    t.after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
     const mounts: Record<string, string> = { '/etc/opallama': join(home, 'config') };
     mkdirSync(join(home, 'config'));
     writeFileSync(join(home, 'config/jwt-secret'), secret);

@@ -61,7 +61,7 @@ test('a mask that is data counts too', async (t) => {
 
 test('a bundle of opallama build masks, and what its masks read makes nobody build content', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-masks-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
   const source = makeDirectory(join(directory, 'policy'));
   const mask = 'package system.log\n\nmask contains "/input/principal/id" if walk(input, [_, "bob"])\n';
   for (const [name, text] of Object.entries({ ...policy, 'log.rego': mask })) writeFileSync(join(source, name), text);
@@ -80,11 +80,11 @@ test('a bundle of opallama build masks, and what its masks read makes nobody bui
 
 test('a policy that is kept for a restart keeps what it masks', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-masks-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
   const source = join(directory, 'policy');
   const stateDir = join(directory, 'state');
   const write = (files: Readonly<Record<string, string>>) => {
-    rmSync(source, { recursive: true, force: true });
+    rmSync(source, { recursive: true, maxRetries: 10, force: true });
     for (const [name, text] of Object.entries(files)) {
       rmSync(join(source, name), { force: true });
       writeFileSync(join(makeDirectory(source), name), text);
@@ -166,7 +166,7 @@ test('a policy with much data, which is prepared apart, masks too, and its rules
 
 test('of a kept policy whose masks nobody looked for nothing is sent', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-masks-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
   const source = makeDirectory(join(directory, 'policy'));
   for (const [name, text] of Object.entries(policy)) writeFileSync(join(source, name), text);
   const policyConfig = { path: source, stateDir: join(directory, 'state') };

@@ -15,6 +15,6 @@ export function bundleOf(revision: string, files: Readonly<Record<string, string
 
 export function makeDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-management-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
   return directory;
 }

@@ -19,7 +19,7 @@ const skip =
 /** The command, with the port and the token of this test in the place of the pod's. */
 function hookOf(t: TestContext, port: number, token: string): readonly string[] {
   const home = mkdtempSync(join(tmpdir(), 'opallama-hook-'));
-  t.after(() => rmSync(home, { recursive: true }));
+  t.after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
   writeFileSync(join(home, 'token'), token);
   const [ollama] = workloadsOf(readManifests(renderKustomize('native-sidecar'))).flatMap(({ pod }) => pod.containers);
   const [bash, flag, script = ''] = ollama?.lifecycle?.preStop.exec?.command ?? [];

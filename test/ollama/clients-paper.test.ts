@@ -26,7 +26,7 @@ describe('docs/clients.md', () => {
   });
   after(async () => {
     await pair.stop();
-    await rm(home, { recursive: true, force: true });
+    await rm(home, { recursive: true, maxRetries: 10, force: true });
   });
 
   it('has a block for each client that can be run here', () => assert.equal(blocks.size, 10));

@@ -28,7 +28,7 @@ describe('the ollama command with OLLAMA_AUTH=1', () => {
   });
   after(async () => {
     await pair.stop();
-    for (const { home } of [alice, stranger]) await rm(home, { recursive: true, force: true });
+    for (const { home } of [alice, stranger]) await rm(home, { recursive: true, maxRetries: 10, force: true });
   });
 
   const signed = (home: string, host: string, ...args: readonly string[]) =>

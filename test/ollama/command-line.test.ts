@@ -17,7 +17,7 @@ describe('the ollama command with OLLAMA_HOST=http://127.0.0.1:<port>/ollama', (
   });
   after(async () => {
     await pair.stop();
-    await rm(home, { recursive: true, force: true });
+    await rm(home, { recursive: true, maxRetries: 10, force: true });
   });
 
   const ollama = (host: string, ...args: readonly string[]) =>

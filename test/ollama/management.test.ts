@@ -12,7 +12,7 @@ import { startSidecar } from '../support/ollama/sidecar.ts';
 test('creating, copying, showing and deleting a model: the same directly and through the sidecar', async (t) => {
   const parts = await prepareOllama();
   const store = await mkdtemp(join(tmpdir(), 'opallama-models-'));
-  t.after(() => rm(store, { recursive: true, force: true }));
+  t.after(() => rm(store, { recursive: true, maxRetries: 10, force: true }));
   await cp(parts.models, store, { recursive: true });
   const server = await startOllama({ ...parts, models: store });
   t.after(() => server.stop());

@@ -20,7 +20,7 @@ const limits = { timeout: 240_000, maxBuffer: 1 << 26 };
  */
 async function bareMachine(t: TestContext): Promise<NodeJS.ProcessEnv> {
   const bin = await mkdtemp(join(tmpdir(), 'opallama-bin-'));
-  t.after(() => rm(bin, { recursive: true }));
+  t.after(() => rm(bin, { recursive: true, maxRetries: 10 }));
   await symlink(process.execPath, join(bin, 'node'));
   for (const command of ['npm', 'npx', 'sh']) await symlink(await findCommand(command), join(bin, command));
   const inherited = Object.entries(process.env).filter(([name]) => !/^(?:OPALLAMA|OLLAMA|npm|NODE|GO)/i.test(name));
@@ -34,7 +34,7 @@ async function findCommand(name: string): Promise<string> {
 
 async function install(t: TestContext, env: NodeJS.ProcessEnv): Promise<string> {
   const elsewhere = await mkdtemp(join(tmpdir(), 'opallama-packed-'));
-  t.after(() => rm(elsewhere, { recursive: true }));
+  t.after(() => rm(elsewhere, { recursive: true, maxRetries: 10 }));
   await promisify(execFile)('npm', ['pack', '--pack-destination', elsewhere], { ...limits, cwd: root });
   const options = ['--prefer-offline', '--no-audit', '--no-fund'];
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));

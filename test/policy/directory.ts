@@ -10,7 +10,7 @@ interface Cleaner {
 /** A directory of its own with these files, gone when the test ends. */
 export async function makeDirectory(t: Cleaner, files: Readonly<Record<string, string | Uint8Array>>): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'opallama-policy-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  t.after(() => rm(directory, { recursive: true, maxRetries: 10, force: true }));
   for (const [name, content] of Object.entries(files)) {
     await mkdir(dirname(join(directory, name)), { recursive: true });
     await writeFile(join(directory, name), content);

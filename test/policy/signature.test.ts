@@ -237,6 +237,6 @@ before(
 
 function makeDirectory(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-signed-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
   return directory;
 }

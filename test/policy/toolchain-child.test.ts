@@ -157,7 +157,7 @@ for (const kind of ['wasm', 'native'] as const) {
 
 test('a module that is none is told', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'opallama-'));
-  t.after(() => rm(directory, { recursive: true }));
+  t.after(() => rm(directory, { recursive: true, maxRetries: 10 }));
   const file = join(directory, 'opa.wasm');
   await writeFile(file, 'not a module');
   const toolchain = createToolchain({ path: undefined, wasmFile: file, idleMs: 1_000, deadlineMs: 10_000 });

@@ -162,7 +162,7 @@ test('the command formats', { skip }, async () => {
 
 test('a command that does not end is ended', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'opallama-'));
-  t.after(() => rm(directory, { recursive: true }));
+  t.after(() => rm(directory, { recursive: true, maxRetries: 10 }));
   // A stand-in for an opa that hangs.
   await writeFile(join(directory, 'opa'), '#!/bin/sh\nexec /bin/sleep 60\n');
   await chmod(join(directory, 'opa'), 0o755);

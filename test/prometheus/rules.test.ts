@@ -39,7 +39,7 @@ function describeCase(alert: (typeof alerts)[number], { series, at, labels }: Al
 
 test('each alert fires where it should, and not where things are a little better', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'opallama-rules-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  t.after(() => rmSync(folder, { recursive: true, maxRetries: 10 }));
   const tests = alerts.flatMap((alert) => {
     const given = alertCases[alert.alert];
     return given === undefined ? [] : [true, false].map((isBad) => describeCase(alert, given, isBad));

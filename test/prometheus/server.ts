@@ -57,7 +57,7 @@ export async function startPrometheus(target: string, rulesFile: string): Promis
   async function close(): Promise<void> {
     child.kill('SIGTERM');
     await exited;
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, maxRetries: 10, force: true });
   }
 
   for (let tries = 0; ; tries += 1) {

@@ -35,7 +35,7 @@ async function buildCollector(): Promise<void> {
     await execute('nice', ['-n', '10', 'go', 'build', '-o', 'collector', '.'], { cwd: work, maxBuffer: 1 << 24 });
     await rename(work, join(file, '..'));
   } finally {
-    await rm(work, { recursive: true, force: true });
+    await rm(work, { recursive: true, maxRetries: 10, force: true });
   }
 }
 

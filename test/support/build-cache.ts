@@ -68,7 +68,7 @@ export function createBuildCache(part: string, label: string): BuildCache {
         if (!existsSync(final)) throw error;
       });
     } finally {
-      await rm(unfinished, { recursive: true, force: true });
+      await rm(unfinished, { recursive: true, maxRetries: 10, force: true });
     }
     process.stderr.write(`${label}: ${what} made in ${((performance.now() - began) / 1000).toFixed(1)} s\n`);
     return final;
@@ -107,6 +107,6 @@ async function removeLeftovers(root: string, name: string): Promise<void> {
   for (const entry of await readdir(root)) {
     const pid = entry.startsWith(`${name}.`) && /\.(\d+)\.unfinished$/.exec(entry)?.[1];
     if (pid && !existsSync(`/proc/${pid}`))
-      await rm(join(root, entry), { recursive: true, force: true }).catch(() => undefined);
+      await rm(join(root, entry), { recursive: true, maxRetries: 10, force: true }).catch(() => undefined);
   }
 }

@@ -32,7 +32,7 @@ export async function fetchPackages(name: string, packages: readonly string[]): 
       await execute('dpkg-deb', ['-x', deb, 'root'], { cwd: work });
     await rename(join(work, 'root'), unpacked);
   } finally {
-    await rm(work, { recursive: true, force: true });
+    await rm(work, { recursive: true, maxRetries: 10, force: true });
   }
   return unpacked;
 }

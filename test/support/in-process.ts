@@ -195,8 +195,8 @@ export async function startTestSidecar(options: TestSidecarOptions): Promise<Tes
     metrics: async () => (await fetch(`${opsUrl}/metrics`)).text(),
     async close() {
       await app.close(100);
-      for (const { path } of directories) rmSync(path, { recursive: true });
-      if (shadowPath !== undefined) rmSync(shadowPath, { recursive: true });
+      for (const { path } of directories) rmSync(path, { recursive: true, maxRetries: 10 });
+      if (shadowPath !== undefined) rmSync(shadowPath, { recursive: true, maxRetries: 10 });
     },
   };
 }

@@ -71,7 +71,7 @@ export async function startIssuer(t: Cleaner): Promise<TestIssuer> {
   t.after(() => {
     server.closeAllConnections();
     server.close();
-    rmSync(directory, { recursive: true });
+    rmSync(directory, { recursive: true, maxRetries: 10 });
   });
   const issuer: TestIssuer = {
     url: `https://127.0.0.1:${address.port}`,

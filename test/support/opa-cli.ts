@@ -35,7 +35,7 @@ export async function buildOpaCli(): Promise<string> {
     });
     await rename(join(workshop, 'opa'), command);
   } finally {
-    await rm(workshop, { recursive: true, force: true });
+    await rm(workshop, { recursive: true, maxRetries: 10, force: true });
   }
   return command;
 }

@@ -16,7 +16,7 @@ test('new files serve new connections under load, and broken ones change nothing
   );
   assert.ok(old && renewed);
   const directory = mkdtempSync(join(tmpdir(), 'opallama-tls-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   const files = { cert: join(directory, 'tls.crt'), key: join(directory, 'tls.key'), ca: undefined };
   const caFile = join(directory, 'ca.crt');
   writeFileSync(files.cert, old.cert);

@@ -21,7 +21,7 @@ const policies = fileURLToPath(new URL('../../policies/', import.meta.url));
 test('SIGHUP takes new certificates up before the timer does, and failed handshakes do not fill the log', async (t) => {
   const [former, next] = [issueAuthority('Former'), issueAuthority('Next')] as const;
   const directory = mkdtempSync(join(tmpdir(), 'opallama-running-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   const write = ({ cert, key }: Issued): void => {
     writeFileSync(join(directory, 'tls.crt'), cert);
     writeFileSync(join(directory, 'tls.key'), key);

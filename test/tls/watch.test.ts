@@ -16,7 +16,7 @@ const [first, second, third] = [until2045('first', 0), until2045('second', 1), u
 
 function temporary(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-watch-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   return directory;
 }
 
@@ -91,7 +91,7 @@ test('a directory that Kubernetes exchanges behind a symbolic link is seen, agai
   const { applied, results } = watch(t, directory, 10);
   for (const [index, issued] of [second, third].entries()) {
     exchange(`..2045_02_${index}`, issued);
-    rmSync(join(directory, index === 0 ? '..2045_01' : '..2045_02_0'), { recursive: true });
+    rmSync(join(directory, index === 0 ? '..2045_01' : '..2045_02_0'), { recursive: true, maxRetries: 10 });
     await until(() => results.length > index);
   }
   assert.deepEqual(

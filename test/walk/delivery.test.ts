@@ -21,7 +21,11 @@ test('every command of docs/delivery.md runs, from a commit to a rollback, and p
   timeout: 540_000,
 }, async (t) => {
   assert.ok(blocks.length > 8);
-  const place = await makePlace(t, { ollama: await startOllama(t) });
+  const place = await makePlace(t, {
+    ollama: await startOllama(t),
+    // What a reader takes up by `opallama reload` the sidecar would take up by itself before it, where commands are slow.
+    replace: [[/poll: 5s/g, 'poll: 10m']],
+  });
   await follow(
     t,
     place,

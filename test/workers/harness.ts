@@ -119,7 +119,7 @@ export async function startWorkers(
   } = {},
 ): Promise<WorkersSidecar> {
   const home = mkdtempSync(join(tmpdir(), 'opallama-workers-'));
-  t.after(() => rmSync(home, { recursive: true, force: true }));
+  t.after(() => rmSync(home, { recursive: true, maxRetries: 10, force: true }));
   const upstream = await startUpstream(t);
   const auditFile = join(home, 'audit.jsonl');
   const policyFile = join(home, 'policy', 'authz.rego');

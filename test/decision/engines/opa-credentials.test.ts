@@ -15,7 +15,7 @@ import { issue, issueAuthority } from '../../support/certificates.ts';
 
 test('a token and a certificate that are exchanged are shown from then on, half an exchange is not, and no question fails', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-opa-'));
-  t.after(() => rmSync(directory, { recursive: true }));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10 }));
   const authority = issueAuthority('authority');
   const own = issue({ name: { CN: 'opa' }, issuer: authority, ips: ['127.0.0.1'] });
   const clients = ['one', 'two'].map((name) => issue({ name: { CN: name }, issuer: authority }));

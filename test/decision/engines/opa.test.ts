@@ -65,7 +65,7 @@ function standIn(t: TestContext, decide: RequestListener): Promise<URL> {
 
 function directory(t: TestContext, files: Readonly<Record<string, string>>): string {
   const made = mkdtempSync(join(tmpdir(), 'opallama-opa-'));
-  t.after(() => rmSync(made, { recursive: true }));
+  t.after(() => rmSync(made, { recursive: true, maxRetries: 10 }));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(made, name), text);
   return made;
 }

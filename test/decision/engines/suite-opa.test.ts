@@ -14,7 +14,7 @@ const sockets = mkdtempSync(join(tmpdir(), 'opallama-opa-'));
 const servers = new Map<string, Promise<OpaServer>>();
 after(async () => {
   for (const starting of servers.values()) await starting.then((server) => server.kill()).catch(() => undefined);
-  rmSync(sockets, { recursive: true });
+  rmSync(sockets, { recursive: true, maxRetries: 10 });
 });
 
 testEngine({

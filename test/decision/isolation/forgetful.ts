@@ -19,7 +19,7 @@ writeFileSync(
 const { members, close } = await loadPolicy({ policies: [policyConfig({ path, engine: 'module' })] }, undefined);
 const loaded = members[0]?.loaded;
 if (loaded === undefined) throw new Error('nothing was loaded');
-rmSync(directory, { recursive: true });
+rmSync(directory, { recursive: true, maxRetries: 10 });
 const [allowed] = await loaded.evaluate('ollama/authz', policyInput());
 let text = allowed === true ? 'allowed' : 'denied';
 if (process.argv[2] === 'close') {

@@ -24,7 +24,7 @@ const users = (count: number): string =>
 
 async function load(t: TestContext, files: Readonly<Record<string, string>>, over: Partial<PolicyConfig> = {}) {
   const path = await mkdtemp(join(tmpdir(), 'opallama-large-'));
-  t.after(() => rm(path, { recursive: true }));
+  t.after(() => rm(path, { recursive: true, maxRetries: 10 }));
   for (const [name, text] of Object.entries(files)) await writeFile(join(path, name), text);
   const lost: string[] = [];
   const { members, close } = await loadPolicy({ policies: [policyConfig({ path, ...over })] }, undefined, {

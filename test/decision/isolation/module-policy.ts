@@ -27,7 +27,7 @@ export async function loadModule(
 ): Promise<ModulePolicy> {
   const { name = 'authz.mjs', files = {}, ...configured } = over;
   const directory = await mkdtemp(join(tmpdir(), 'opallama-module-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  t.after(() => rm(directory, { recursive: true, maxRetries: 10, force: true }));
   const path = join(directory, name);
   for (const [file, text] of Object.entries({ ...files, [name]: source })) await writeFile(join(directory, file), text);
 

@@ -130,7 +130,7 @@ export async function startCluster(): Promise<Cluster> {
       await ended;
       clearTimeout(late);
     }
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, maxRetries: 10, force: true });
   };
 
   const ask: Cluster['ask'] = async (method, path, body) => {

@@ -77,7 +77,7 @@ async function gatherHeaders(include: string): Promise<void> {
     } else {
       await cp(source.dir, join(include, to), { recursive: true });
     }
-    if (source.temporary !== undefined) await rm(source.temporary, { recursive: true, force: true });
+    if (source.temporary !== undefined) await rm(source.temporary, { recursive: true, maxRetries: 10, force: true });
   }
 }
 

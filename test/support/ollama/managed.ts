@@ -30,7 +30,7 @@ const roles: readonly ShippedRole[] = ['admin', 'developer', 'guest'];
 export async function startManaged(): Promise<Managed> {
   const parts = await prepareOllama();
   const home = await mkdtemp(join(tmpdir(), 'opallama-managed-'));
-  const ending: Array<() => Promise<unknown>> = [() => rm(home, { recursive: true, force: true })];
+  const ending: Array<() => Promise<unknown>> = [() => rm(home, { recursive: true, maxRetries: 10, force: true })];
   const stop = async () => {
     for (const end of ending.splice(0).reverse()) await end();
   };

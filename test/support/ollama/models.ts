@@ -37,7 +37,7 @@ export async function buildModels(tools: { readonly binary: string; readonly pyt
       }
     } finally {
       await server.stop();
-      await rm(work, { recursive: true, force: true });
+      await rm(work, { recursive: true, maxRetries: 10, force: true });
     }
   });
 }

@@ -70,7 +70,7 @@ export async function startOllama(options: {
     await Promise.race([gone, sleep(5000, undefined, { ref: false })]);
     endAll(child, known);
     await gone;
-    await rm(home, { recursive: true, force: true });
+    await rm(home, { recursive: true, maxRetries: 10, force: true });
   };
   try {
     const url = `http://127.0.0.1:${await listeningPort(child, log)}`;

@@ -102,7 +102,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     await Promise.race([gone, sleep(20_000, undefined, { ref: false })]);
     child.kill('SIGKILL');
     await gone;
-    await rm(home, { recursive: true, force: true });
+    await rm(home, { recursive: true, maxRetries: 10, force: true });
   };
   try {
     const ports = await waitFor('listening', () => {
