@@ -147,7 +147,7 @@ export async function openFileSink(config: AuditFileConfig, options: FileSinkOpt
     notReady: () =>
       config.onFailure === 'refuse' && ledger.failure() !== undefined ? 'the audit file can not be written' : undefined,
     write(recorded) {
-      ledger.add(recorded.kind === 'audit' ? 'completion' : recorded.kind, recorded.json);
+      ledger.add(recorded.kind === 'audit' ? 'completion' : recorded.kind, recorded.json());
     },
     flushNow: ledger.flushNow,
     async close() {

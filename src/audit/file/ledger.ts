@@ -33,7 +33,7 @@ export interface LedgerOptions {
 }
 
 export interface Ledger {
-  /** @param json an object with a member at least; made when it is written, where it is a function */
+  /** @param json an object with a member at least; made with the next one that is text, or when it is written, where it is a function */
   add(event: string, json: string | (() => string)): void;
   /** Rejects where the line is not on disk: it may still get there. */
   addAndWait(event: string, json: string | (() => string)): Promise<void>;
@@ -83,6 +83,8 @@ export function createLedger(options: LedgerOptions): Ledger {
   let last = options.after;
   let waiting: Line[] = [];
   let waitingBytes = 0;
+  /** Of those that wait. */
+  let unmadeLines: Line[] = [];
   /** Being written, and where the chain ends with them. */
   let group: Line[] = [];
   let groupBytes: Buffer | undefined;
@@ -98,17 +100,19 @@ export function createLedger(options: LedgerOptions): Ledger {
   let lookDue = false;
   let closed = false;
 
-  function put(line: Line, first = false): void {
+  /** @returns whether it waits now, or is lost */
+  function put(line: Line, first = false): boolean {
     const bytes = line.json.length;
     if (waiting.length >= most.lines || waitingBytes + bytes > most.bytes) {
       lost += 1;
       options.onLost(1, failure ?? new Error('the disk is slower than the requests'));
       line.waiter?.reject(failure ?? new Error('too many lines wait for the disk'));
-      return;
+      return false;
     }
     waitingBytes += bytes;
     if (first) waiting.unshift(line);
     else waiting.push(line);
+    return true;
   }
 
   function add(event: string, json: string | (() => string), waiter?: Line['waiter']): void {
@@ -116,10 +120,17 @@ export function createLedger(options: LedgerOptions): Ledger {
       waiter?.reject(new Error('the audit file is closed'));
       return;
     }
-    if (typeof json === 'string') put({ event, json, make: undefined, waiter });
-    else if (waiting.length > mostUnmade || failure !== undefined)
+    if (typeof json === 'string') {
+      // What they are made of would outlive its request by as long as a line waits: to the garbage collector that is dear.
+      waitingBytes += sizeOf(makeAll(unmadeLines));
+      unmadeLines = [];
+      put({ event, json, make: undefined, waiter });
+    } else if (unmadeLines.length > mostUnmade || failure !== undefined) {
       put({ event, json: json(), make: undefined, waiter });
-    else put({ event, json: '', make: json, waiter });
+    } else {
+      const line: Line = { event, json: '', make: json, waiter };
+      if (put(line)) unmadeLines.push(line);
+    }
     schedule(waiter !== undefined || waiting.length >= enoughInGroup);
   }
 
@@ -168,10 +179,12 @@ export function createLedger(options: LedgerOptions): Ledger {
 
   async function writeGroup(): Promise<void> {
     if (waiting.length === 0) return;
+    waitingBytes += sizeOf(makeAll(unmadeLines));
+    unmadeLines = [];
     group = waiting;
     waiting = group.length > mostInGroup ? group.splice(mostInGroup) : [];
     waitingBytes = waiting.length === 0 ? 0 : Math.max(0, waitingBytes - sizeOf(group));
-    ({ bytes: groupBytes, link: groupEnd } = sealAll(last, makeAll(group), room));
+    ({ bytes: groupBytes, link: groupEnd } = sealAll(last, group, room));
     try {
       await store.append(groupBytes, last.seq + 1);
     } catch (error) {
@@ -254,7 +267,8 @@ export function createLedger(options: LedgerOptions): Ledger {
       line.waiter = undefined;
     }
     // They would hold what they are made of for as long as this takes.
-    makeAll(waiting);
+    makeAll(unmadeLines);
+    unmadeLines = [];
     waitingBytes = sizeOf(waiting);
     if (isNew) options.onFailing(error);
   }
@@ -269,7 +283,8 @@ export function createLedger(options: LedgerOptions): Ledger {
 
   function flushNow(): void {
     // Once more what is being written: nobody will say whether it was.
-    const rest = sealAll(groupBytes === undefined ? last : groupEnd, makeAll(waiting));
+    makeAll(unmadeLines);
+    const rest = sealAll(groupBytes === undefined ? last : groupEnd, waiting);
     try {
       store.appendNow(Buffer.concat([...(groupBytes === undefined ? [] : [groupBytes]), rest.bytes]));
     } catch (error) {
