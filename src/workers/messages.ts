@@ -86,7 +86,7 @@ export type ToWorker =
   /** Of what was to be admitted, those that were not, by their place. */
   | { readonly kind: 'admitted'; readonly id: number; readonly refused: readonly number[] };
 
-/** How a worker is, several times a second. */
+/** How a worker is, every second and when it is asked. */
 export interface Vitals {
   readonly inFlight: number;
   readonly notReady: readonly string[];

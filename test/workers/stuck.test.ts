@@ -49,7 +49,7 @@ test('a worker that stands still for long is ended and replaced', async (t) => {
     onDeath: ({ number }, { signal }) => told.push(`${number} has ended: ${signal}`),
     onNotStarted: (_, error) => told.push(String(error)),
     onReplaced: ({ number }) => told.push(`${number} is replaced`),
-    stuckMs: 1500,
+    stuckMs: 4000,
   });
   await fleet.start();
   t.after(async () => {

@@ -9,9 +9,10 @@ import { type Begun, begin } from './begin.ts';
 
 type Handlers = { readonly [S in Subject]: (ask: Questions[S]['ask']) => Promise<Questions[S]['answer']> };
 
-const vitalsMs = 250;
+/** Whoever wants to know more exactly asks. */
+const vitalsMs = 1000;
 /** Of keys and files: for operators. */
-const identityEvery = 8;
+const identityEvery = 4;
 
 export function startWorker(): void {
   let drainState: DrainState = 'serving';
@@ -118,6 +119,8 @@ export function startWorker(): void {
       // The files may have changed since the sidecar started.
       looksFirst: true,
     });
+    // Who asks whether the sidecar is ready is told so from now on.
+    say({ kind: 'vitals', vitals: describe(true) });
     return served.data.port;
   }
 
