@@ -31,7 +31,9 @@ export function watchCertificates(
   everyMs?: number,
 ): CertificateWatch {
   const inUse = new Map(watched.map(({ connection, material }) => [connection, material]));
-  const reloads = watched.map(({ connection, apply, ...tls }) =>
+  // What came from no file would be gone, were none read again.
+  const fromFiles = watched.filter(({ files: { cert, key, ca } }) => (cert ?? key ?? ca) !== undefined);
+  const reloads = fromFiles.map(({ connection, apply, ...tls }) =>
     createTlsReload({
       ...tls,
       apply(material) {

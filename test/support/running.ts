@@ -7,9 +7,9 @@ export interface Running {
   readonly process: ChildProcess;
   stdout(): string;
   stderr(): string;
-  /** Waits until lines of standard error say so, at most 60 s. @returns the match */
+  /** Waits until lines of standard error say so, at most 120 s. @returns the match */
   waitFor(pattern: RegExp): Promise<RegExpExecArray>;
-  /** Waits for a line of standard output, at most 60 s. */
+  /** Waits for a line of standard output, at most 120 s. */
   waitForLine(pattern: RegExp): Promise<string>;
   /** SIGTERM, then the exit code. */
   stop(): Promise<number | null>;
@@ -51,7 +51,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     process: child,
     stdout: () => stdout,
     stderr: () => stderr,
-    waitFor: (pattern) => poll(() => pattern.exec(whole(stderr)), 60_000),
+    waitFor: (pattern) => poll(() => pattern.exec(whole(stderr)), 120_000),
     waitForLine: (pattern) =>
       poll(
         () =>

@@ -62,6 +62,25 @@ test('the timer alone sees new files, and the expiry is then theirs', async (t) 
   assert.deepEqual([...watching.expiries()], [['listener', Date.UTC(2045, 1)]]);
 });
 
+test('material that came from no file stays', async (t) => {
+  const watching = watchCertificates(
+    [
+      {
+        connection: 'listener',
+        files: { cert: undefined, key: undefined, ca: undefined },
+        material: materialOf({ own: first }),
+        apply: () => assert.fail('it is replaced'),
+      },
+    ],
+    () => assert.fail('it is looked for'),
+    5,
+  );
+  t.after(() => watching.close());
+  await watching.look();
+  await sleep(30);
+  assert.deepEqual([...watching.expiries()], [['listener', Date.UTC(2045, 0)]]);
+});
+
 test('it looks every 5 s', async (t) => {
   const directory = temporary(t);
   write(directory, first);

@@ -17,7 +17,11 @@ test('a worker that is killed under load: the others go on, it is replaced, and 
   let counted = 0;
   for (let kill = 1; kill <= 2; kill += 1) {
     const [victim] = await sidecar.workers();
+    // Each connection has a request under way then, so those of the victim as well.
+    const release = sidecar.upstream.hold();
+    await until(async () => (await sidecar.metric(/opallama_requests_in_flight/)) === 8, 'eight in flight');
     process.kill(victim?.pid ?? 0, 'SIGKILL');
+    release();
     await until(async () => {
       const now = await sidecar.metric(/opallama_requests_total\{.*\}/);
       assert.ok(now >= counted, `${now} after ${counted}`);
