@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-
+import { createLook } from '../look.ts';
 import type { TlsFiles, TlsMaterial, TlsPart } from '../types.ts';
 import { checkMaterial, type TlsBytes, tlsParts } from './material.ts';
 
@@ -33,19 +33,11 @@ const settleMs = 100;
 export function createTlsReload(options: TlsReloadOptions): TlsReload {
   let applied = fingerprint(options.material.parts);
   let told: string | undefined;
-  let looking: Promise<void> | undefined;
+  // Who asks wants what was written before that to be seen, also where the timer's look has begun already.
+  const look = createLook(() => lookOnce().catch((error: unknown) => tell(String(error), [String(error)])));
   const timer = setInterval(() => void look(), options.everyMs ?? 5000).unref();
 
   return { look, close: () => clearInterval(timer) };
-
-  function look(): Promise<void> {
-    looking ??= lookOnce()
-      .catch((error: unknown) => tell(String(error), [String(error)]))
-      .finally(() => {
-        looking = undefined;
-      });
-    return looking;
-  }
 
   async function lookOnce(): Promise<void> {
     const first = fingerprint(await read());

@@ -81,6 +81,19 @@ test('material that came from no file stays', async (t) => {
   assert.deepEqual([...watching.expiries()], [['listener', Date.UTC(2045, 0)]]);
 });
 
+test('a look that is asked for sees what was written before it, also while another one is under way', async (t) => {
+  const directory = temporary(t);
+  write(directory, first);
+  const { applied, watching } = watch(t, directory, 60_000);
+  write(directory, second);
+  const early = watching.look();
+  await sleep(30);
+  write(directory, third);
+  await watching.look();
+  assert.equal(applied.at(-1), 'CN=third');
+  await early;
+});
+
 test('it looks every 5 s', async (t) => {
   const directory = temporary(t);
   write(directory, first);
