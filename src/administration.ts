@@ -3,6 +3,7 @@
 import type { AskAudit } from './audit/file/ask.ts';
 import type { TalliedRevision } from './audit/tally.ts';
 import { parseDuration, UnitError } from './config/units.ts';
+import type { Address } from './configured/config.ts';
 import type { RefusedChange } from './delivery/changes.ts';
 import type { Candidate, Lineage } from './delivery/lineage.ts';
 import type { LivePolicy } from './delivery/live-policy.ts';
@@ -22,7 +23,6 @@ import type {
 } from './http/admin/contract.ts';
 import type { Support } from './support.ts';
 import { type LevelState, type LogLevel, settableLevels } from './telemetry/log-level.ts';
-import type { Address } from './types.ts';
 import { readVersion } from './version.ts';
 
 export interface AdministrationParts {

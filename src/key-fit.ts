@@ -1,7 +1,7 @@
 /** Whether a key is one for an algorithm of RFC 7518; for keys of files as for those that an issuer publishes. */
 import type { KeyObject } from 'node:crypto';
 
-import type { JwtConfig } from './types.ts';
+import type { JwtConfig } from './configured/identity.ts';
 
 const curves: ReadonlyMap<string, string> = new Map([
   ['ES256', 'prime256v1'],

@@ -2,7 +2,7 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 
-import type { TlsMaterial } from './types.ts';
+import type { TlsMaterial } from './configured/tls.ts';
 
 export interface PostedJson {
   readonly body: Uint8Array;

@@ -6,13 +6,14 @@ import { once } from 'node:events';
 import { type Duplex, duplexPair } from 'node:stream';
 
 import type { Exit, RequestRecord } from './audit/record.ts';
+import type { Config } from './configured/config.ts';
 import { type ErrorCode, RequestError } from './errors.ts';
 import { createDataListener } from './http/data-listener.ts';
 import { createPipeline } from './http/pipeline.ts';
 import { createSocketFaults } from './http/socket-faults.ts';
 import type { Identify } from './identity/identify.ts';
 import { createBodyBudget } from './input/body.ts';
-import type { Config, DecidingPolicy, Decision, PolicyInput, Principal } from './types.ts';
+import type { DecidingPolicy, Decision, PolicyInput, Principal } from './types.ts';
 import { createVia } from './upstream/via.ts';
 
 export interface RehearsalParts {

@@ -1,5 +1,5 @@
-import type { ServiceConfig } from './management-config.ts';
-import type { BundleConfig } from './types.ts';
+import type { ServiceConfig } from './configured/management.ts';
+import type { BundleConfig } from './configured/policy.ts';
 
 /** How a bundle is asked for. */
 export interface BundlePolling extends Pick<BundleConfig, 'poll' | 'longPoll' | 'timeout' | 'size'> {

@@ -3,9 +3,9 @@ import { KeyObject } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 
 import { printConfig } from './config/print.ts';
+import type { Config } from './configured/config.ts';
 import { RequestError } from './errors.ts';
 import type { Administration, SupportDocument } from './http/admin/contract.ts';
-import type { Config } from './types.ts';
 import { readVersion } from './version.ts';
 
 export interface SupportParts {

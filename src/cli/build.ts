@@ -4,6 +4,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 
 import { errorCode } from '../config/keys.ts';
+import type { PolicyConfig } from '../configured/policy.ts';
 import { createEngine } from '../decision/engines/table.ts';
 import { CallError, PolicyError } from '../errors.ts';
 import { writeReport } from '../policy/bundle-report.ts';
@@ -13,7 +14,7 @@ import { type Signing, signBundle, signingAlgorithms } from '../policy/sign-bund
 import type { Inspection, Toolchain } from '../policy/toolchain/protocol.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import { packBundle } from '../policy/write-bundle.ts';
-import type { PolicyConfig, PolicySet } from '../types.ts';
+import type { PolicySet } from '../types.ts';
 import type { CliDeps } from './config-options.ts';
 import { chooseEntrypoints } from './entrypoints.ts';
 import { formatOption, paint, toJson } from './output.ts';

@@ -2,9 +2,9 @@
 import { readClients } from '../config/clients-file.ts';
 import type { Environment } from '../config/environment.ts';
 import { errorCode } from '../config/keys.ts';
+import type { Config } from '../configured/config.ts';
 import { parseApiKeyFile } from '../identity/api-key-file.ts';
 import { parseRevocations } from '../identity/revocations.ts';
-import type { Config } from '../types.ts';
 
 /** @returns every fault, each with its file; `serve` would end with it */
 export function findIdentityFaults(

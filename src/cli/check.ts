@@ -1,6 +1,7 @@
 import { relative } from 'node:path';
 
 import { type Command, Option } from 'commander';
+import type { PolicyConfig } from '../configured/policy.ts';
 import { createEngine } from '../decision/engines/table.ts';
 import { decisionMembers } from '../decision/narrow.ts';
 import { loadPolicy } from '../delivery/load-policy.ts';
@@ -10,7 +11,6 @@ import { type FaultQuestion, type Finding, findFaults } from '../policy/find-fau
 import { readInputSchema } from '../policy/input-schema.ts';
 import type { Toolchain } from '../policy/toolchain/protocol.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
-import type { PolicyConfig } from '../types.ts';
 import { findIdentityFaults } from './check-identity.ts';
 import { addConfigOptions, type CliDeps, type ConfigOptions, readConfig } from './config-options.ts';
 import { chooseEntrypoints } from './entrypoints.ts';

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
 import { type ConfigSources, type Flag, loadConfig } from '../config/load.ts';
-import type { Config } from '../types.ts';
+import type { Config } from '../configured/config.ts';
 
 /** What a command needs of the world around it. */
 export interface CliDeps {

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
+import type { PolicyConfig } from '../configured/policy.ts';
 import { CallError } from '../errors.ts';
-import type { PolicyConfig } from '../types.ts';
 import { comparePolicies, type Difference, type Report } from './compare.ts';
 import type { CliDeps } from './config-options.ts';
 import { type GivenInput, readInputs } from './inputs.ts';

@@ -1,13 +1,13 @@
 import { join, relative } from 'node:path';
 
 import type { Command } from 'commander';
-
+import type { PolicyConfig } from '../configured/policy.ts';
 import { CallError, PolicyError } from '../errors.ts';
 import { contentMembers } from '../input/ask/asked.ts';
 import { readPolicySource } from '../policy/source.ts';
 import type { Explanation } from '../policy/toolchain/protocol.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
-import type { PolicyConfig, PolicyInput } from '../types.ts';
+import type { PolicyInput } from '../types.ts';
 import type { CliDeps } from './config-options.ts';
 import { printExplanation } from './explain-text.ts';
 import { judge } from './judge.ts';

@@ -3,12 +3,13 @@
 import { readClients } from '../config/clients-file.ts';
 import { readKeyAnew } from '../config/keys.ts';
 import { readSigningKeyAnew } from '../config/token-endpoint.ts';
+import type { Config } from '../configured/config.ts';
 import type { Decide } from '../decision/decide.ts';
 import { type ActivePolicy, createDeciding } from '../delivery/active-policy.ts';
 import { loadPolicy } from '../delivery/load-policy.ts';
 import { type LiveIdentity, startLiveIdentity } from '../identity/live-identity.ts';
 import { type Rehearsed, rehearse } from '../rehearsal.ts';
-import type { Config, DecidingPolicy, InputNeeds, PolicyInput } from '../types.ts';
+import type { DecidingPolicy, InputNeeds, PolicyInput } from '../types.ts';
 import type { Question } from './question.ts';
 
 export interface Verdict extends Rehearsed {

@@ -1,6 +1,6 @@
 /** How long one engine takes to decide on some inputs, again and again. */
 import { performance } from 'node:perf_hooks';
-
+import type { PolicyConfig } from '../configured/policy.ts';
 import { createDecider } from '../decision/decide.ts';
 import { createEngine } from '../decision/engines/table.ts';
 import type { Place } from '../decision/isolation/choose.ts';
@@ -9,7 +9,7 @@ import { PolicyError } from '../errors.ts';
 import { measurePolicy } from '../policy/measure.ts';
 import { preparePolicy } from '../policy/prepare.ts';
 import type { Toolchain } from '../policy/toolchain/protocol.ts';
-import type { Decision, PolicyConfig, PolicyInput } from '../types.ts';
+import type { Decision, PolicyInput } from '../types.ts';
 
 export interface Measured {
   readonly decisionsPerS: number;

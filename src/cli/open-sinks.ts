@@ -12,11 +12,12 @@ import {
 import { createOtlpSink, createSyslogSink, type ShipParts } from '../audit/ship/sinks.ts';
 import { type AuditSink, type AuditSinks, createSinks } from '../audit/sink.ts';
 import { createStdoutSink, type StdoutSink } from '../audit/stdout-sink.ts';
+import type { AuditFileConfig, AuditHeadsConfig } from '../configured/audit.ts';
+import type { Config } from '../configured/config.ts';
+import type { ShipConfig } from '../configured/ship.ts';
 import { backOff } from '../management/backoff.ts';
 import { createRing } from '../management/ring.ts';
-import type { ShipConfig } from '../ship-config.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { AuditFileConfig, AuditHeadsConfig, Config } from '../types.ts';
 import { readVersion } from '../version.ts';
 
 /** Between two attempts to ship. */

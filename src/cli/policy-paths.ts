@@ -7,10 +7,10 @@ import type { Command } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
 import { loadPolicySection } from '../config/load.ts';
+import type { PolicyConfig } from '../configured/policy.ts';
 import { CallError, PolicyError, type PolicyFault } from '../errors.ts';
 import { addLibrary } from '../policy/library.ts';
 import { mergeData, type PolicySource, readPolicySource } from '../policy/source.ts';
-import type { PolicyConfig } from '../types.ts';
 
 export interface PolicyOptions {
   readonly config?: string;

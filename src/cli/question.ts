@@ -6,9 +6,10 @@ import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
+import type { Config } from '../configured/config.ts';
 import { CallError, ConfigError } from '../errors.ts';
 import type { RawRequest } from '../rehearsal.ts';
-import type { Config, PolicyInput, Principal } from '../types.ts';
+import type { PolicyInput, Principal } from '../types.ts';
 import { readConfig } from './config-options.ts';
 import { buildCurlRequest, type CurlData, type CurlWords, type ReadBytes, readCurlWords } from './curl.ts';
 import { readInputs } from './inputs.ts';

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 
 import type { Environment } from '../config/environment.ts';
-import type { Config } from '../types.ts';
+import type { Config } from '../configured/config.ts';
 import { openConnections } from '../upstream/connections.ts';
 import { readModelNames } from '../upstream/model-list.ts';
 import { createPracticeUpstream, PRACTICE_HEADER } from '../upstream/practice/server.ts';

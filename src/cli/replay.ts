@@ -2,9 +2,9 @@ import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 
 import type { Command } from 'commander';
-
+import type { Config } from '../configured/config.ts';
+import type { PolicyConfig } from '../configured/policy.ts';
 import { CallError } from '../errors.ts';
-import type { Config, PolicyConfig } from '../types.ts';
 import { readAuditLine } from './audit-line.ts';
 import type { CliDeps } from './config-options.ts';
 import { createJudge } from './judge.ts';

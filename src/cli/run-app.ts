@@ -1,9 +1,9 @@
 /** Runs the sidecar until it is told to stop. Shared by `serve` and `quickstart`. */
 import { type App, startApp } from '../app.ts';
+import type { Config } from '../configured/config.ts';
 import { giveMemoryBack } from '../give-back.ts';
 import { createLogger, type Logger, openLogOutput } from '../telemetry/log.ts';
 import { createRecentLines } from '../telemetry/recent-lines.ts';
-import type { Config } from '../types.ts';
 import type { RecordedSources } from '../workers/sources.ts';
 import { openSinks } from './open-sinks.ts';
 

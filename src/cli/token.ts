@@ -6,8 +6,8 @@ import type { Environment } from '../config/environment.ts';
 import { errorCode, isSameKey } from '../config/keys.ts';
 import { loadConfig } from '../config/load.ts';
 import { parseDuration } from '../config/units.ts';
+import type { ClaimPath, JwtConfig } from '../configured/identity.ts';
 import { ConfigError } from '../errors.ts';
-import type { ClaimPath, JwtConfig } from '../types.ts';
 
 /** What signs: a `JwtConfig` whose key is secret or private. */
 export interface TokenKey {

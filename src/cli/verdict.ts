@@ -1,7 +1,9 @@
 /** A verdict as people and machines read it; `eval` and `explain` begin alike. */
+
+import type { Config } from '../configured/config.ts';
 import { errorTable } from '../errors.ts';
 import { contentMembers } from '../input/ask/asked.ts';
-import type { Config, Decision, PolicyInput, Reason } from '../types.ts';
+import type { Decision, PolicyInput, Reason } from '../types.ts';
 import type { Verdict } from './judge.ts';
 import { paint } from './output.ts';
 

@@ -1,4 +1,6 @@
 /** What decides, and who is told of it: the policies, the one that is asked beside them, control planes. One of a sidecar. */
+
+import type { Config } from '../configured/config.ts';
 import { type LiveManagement, startLiveManagement } from '../delivery/live-management.ts';
 import { type LivePolicy, startLivePolicy } from '../delivery/live-policy.ts';
 import { type LiveShadow, startLiveShadow } from '../delivery/live-shadow.ts';
@@ -8,7 +10,7 @@ import type { Metrics, Rollout } from '../telemetry/metrics.ts';
 import { tellOfPolicies } from '../telling/policies.ts';
 import { tellOfShadow } from '../telling/shadow.ts';
 import { createTellable } from '../telling/user-code.ts';
-import type { Config, ShadowEvent } from '../types.ts';
+import type { ShadowEvent } from '../types.ts';
 import { readVersion } from '../version.ts';
 
 export interface DecidingParts {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import type { Address } from '../types.ts';
+import type { Address } from '../configured/config.ts';
 
 /** @returns what was bound, the port filled in @throws the error of binding the socket */
 export async function listen(server: Server, address: Address): Promise<Address> {

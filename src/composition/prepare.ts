@@ -1,10 +1,10 @@
 /** Who serves: this process, or several others. */
 import type { Recorded } from '../audit/sink.ts';
+import type { Config } from '../configured/config.ts';
 import { ConfigError } from '../errors.ts';
 import { nowMs } from '../http/ops/messages.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { Config } from '../types.ts';
 import type { RecordedSources } from '../workers/sources.ts';
 import { type Prepared, prepareServing } from './serving.ts';
 

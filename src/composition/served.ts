@@ -1,8 +1,9 @@
 /** What those who oversee a sidecar know of what serves its requests, be it this process or several others. Types only. */
+
+import type { Address } from '../configured/config.ts';
 import type { WorkerDocument } from '../http/admin/contract.ts';
 import type { DrainState } from '../http/drain.ts';
 import type { IdentityDescription } from '../identity/describe-identity.ts';
-import type { Address } from '../types.ts';
 import type { Connections } from '../upstream/connections.ts';
 
 export interface Served {

@@ -6,6 +6,7 @@ import { createRecorder, type RecorderOptions, type RecordObserver } from '../au
 import { readClients } from '../config/clients-file.ts';
 import { readKeyAnew } from '../config/keys.ts';
 import { readSigningKeyAnew } from '../config/token-endpoint.ts';
+import type { Config } from '../configured/config.ts';
 import type { LiveShadow } from '../delivery/live-shadow.ts';
 import type { Replicas } from '../delivery/replicas.ts';
 import { createServerClose } from '../http/close-server.ts';
@@ -24,7 +25,6 @@ import { createTrails } from '../telemetry/trail.ts';
 import { tellOfConnections } from '../telling/connections.ts';
 import { tellOfIdentity } from '../telling/identity.ts';
 import { type WatchedTls, watchCertificates } from '../tls/watch.ts';
-import type { Config } from '../types.ts';
 import { type Connections, openConnections } from '../upstream/connections.ts';
 import { createUpstream } from '../upstream/proxy.ts';
 import { createVia } from '../upstream/via.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
-import type { AdminToken } from '../types.ts';
+import type { AdminToken } from '../configured/config.ts';
 import { adminTokenSchema } from './admin-schema.ts';
 import type { Environment } from './environment.ts';
 import type { Path } from './faults.ts';

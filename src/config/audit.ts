@@ -1,7 +1,8 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { AuditFileConfig, AuditHeadsConfig, Config } from '../types.ts';
+import type { AuditFileConfig, AuditHeadsConfig } from '../configured/audit.ts';
+import type { Config } from '../configured/config.ts';
 import type { audit } from './audit-schema.ts';
 import type { Environment } from './environment.ts';
 import type { Path } from './faults.ts';

@@ -1,7 +1,7 @@
 /** Where a principal's parts stand among the claims of a token. */
 import { z } from 'zod';
 
-import type { ClaimPath } from '../types.ts';
+import type { ClaimPath } from '../configured/identity.ts';
 import { quote, UnitError } from './units.ts';
 
 /** @throws UnitError */

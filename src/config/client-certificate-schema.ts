@@ -1,6 +1,6 @@
 /** The entries of `identity.client_certificates`: what of a certificate is compared, and whose it then is. */
 import { z } from 'zod';
-import type { ClientCertificateConfig } from '../types.ts';
+import type { ClientCertificateConfig } from '../configured/identity.ts';
 import { name } from './fields.ts';
 import { isHostName, quote, UnitError } from './units.ts';
 

@@ -1,7 +1,7 @@
 /** The file of clients that ask for tokens by their id and secret. It is read at the start and again when it changes. */
 import { parse } from 'yaml';
 import { z } from 'zod';
-import type { TokenClient, TokenClients } from '../types.ts';
+import type { TokenClient, TokenClients } from '../configured/identity.ts';
 
 /** Above what a cluster has, below what holds up a start. */
 const mostClients = 10_000;

@@ -1,7 +1,7 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { resolve } from 'node:path';
+import type { JwtConfig } from '../configured/identity.ts';
 import { misfitOf } from '../key-fit.ts';
-import type { JwtConfig } from '../types.ts';
 import type { Environment } from './environment.ts';
 import type { JwtKeyMembers } from './identity-schema.ts';
 

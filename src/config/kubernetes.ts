@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { KubernetesConfig } from '../types.ts';
+import type { KubernetesConfig } from '../configured/identity.ts';
 import type { Path } from './faults.ts';
 import type { KubernetesMembers } from './kubernetes-schema.ts';
 

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
+import type { Config } from '../configured/config.ts';
+import type { JwtConfig } from '../configured/identity.ts';
 import { ConfigError } from '../errors.ts';
-import type { Config, JwtConfig } from '../types.ts';
 import { loadAdminTokens } from './admin.ts';
 import { loadAudit } from './audit.ts';
 import { describeIssue, describeUnknown, type Fault, formatFaults, type Path, type Place } from './faults.ts';

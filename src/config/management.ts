@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { DiscoveryConfig, ManagementConfig, NamedBundle, ServiceConfig } from '../management-config.ts';
+import type { DiscoveryConfig, ManagementConfig, NamedBundle, ServiceConfig } from '../configured/management.ts';
 import { bundleOfService } from '../service-bundle.ts';
 import type { Path } from './faults.ts';
 import { loadKey } from './keys.ts';

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Address } from '../types.ts';
+import type { Address } from '../configured/config.ts';
 import { isHostName, parseBaseUrl, quote, UnitError } from './units.ts';
 
 export const defaultUpstream = 'http://127.0.0.1:11434';

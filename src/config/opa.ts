@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { OpaConfig } from '../types.ts';
+import type { OpaConfig } from '../configured/policy.ts';
 import type { Environment } from './environment.ts';
 import { errorCode } from './keys.ts';
 import { valueAt } from './layers.ts';

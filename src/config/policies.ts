@@ -1,8 +1,8 @@
 /** The policies that decide: the section `policy` itself, or the entries of its list `all_of`. */
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { ManagementConfig } from '../management-config.ts';
-import type { BundleConfig, PolicyConfig, ShadowConfig, SignatureConfig } from '../types.ts';
+import type { ManagementConfig } from '../configured/management.ts';
+import type { BundleConfig, PolicyConfig, ShadowConfig, SignatureConfig } from '../configured/policy.ts';
 import { bundle as bundleSchema } from './bundle-schema.ts';
 import type { Environment } from './environment.ts';
 import type { Path } from './faults.ts';

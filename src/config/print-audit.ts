@@ -1,4 +1,4 @@
-import type { AuditFileConfig, AuditHeadsConfig } from '../types.ts';
+import type { AuditFileConfig, AuditHeadsConfig } from '../configured/audit.ts';
 import { printDuration, printSize } from './print-units.ts';
 
 /** The members of the section `audit` that are about the file. */

@@ -1,22 +1,16 @@
 import { Document, isMap, Scalar } from 'yaml';
-import type { ManagementConfig } from '../management-config.ts';
+import type { AdminToken, Config } from '../configured/config.ts';
 import type {
-  AdminToken,
-  BundleConfig,
   ClientCertificateConfig,
-  Config,
   IssuerConfig,
   JwtConfig,
   KubernetesConfig,
-  ListenTls,
   OllamaKeyConfig,
-  OpaConfig,
-  PolicyConfig,
-  ShadowConfig,
-  SignatureConfig,
   TokenEndpointConfig,
-  UpstreamTls,
-} from '../types.ts';
+} from '../configured/identity.ts';
+import type { ManagementConfig } from '../configured/management.ts';
+import type { BundleConfig, OpaConfig, PolicyConfig, ShadowConfig, SignatureConfig } from '../configured/policy.ts';
+import type { ListenTls, UpstreamTls } from '../configured/tls.ts';
 import { printAuditFile } from './print-audit.ts';
 import { printDuration, printSize } from './print-units.ts';
 import { printShipping } from './ship.ts';

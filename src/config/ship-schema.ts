@@ -1,6 +1,6 @@
 /** The sections `audit.syslog` and `audit.otlp`: where records are shipped to. */
 import { z } from 'zod';
-import type { SyslogTarget } from '../ship-config.ts';
+import type { SyslogTarget } from '../configured/ship.ts';
 import { duration, name, parsed } from './fields.ts';
 import { isLoopback } from './ollama-host.ts';
 import { parseServerName } from './tls-schema.ts';

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { z } from 'zod';
-import type { OtlpConfig, ShipConfig, SyslogConfig } from '../ship-config.ts';
-import type { UpstreamTls } from '../types.ts';
+import type { OtlpConfig, ShipConfig, SyslogConfig } from '../configured/ship.ts';
+import type { UpstreamTls } from '../configured/tls.ts';
 import { valueAt } from './layers.ts';
 import { loadToken } from './opa.ts';
 import type { PolicySources } from './policies.ts';

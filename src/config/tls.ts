@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
+import type { TlsFiles, TlsMaterial, TlsPart } from '../configured/tls.ts';
 import { checkMaterial, type TlsBytes, tlsParts } from '../tls/material.ts';
-import type { TlsFiles, TlsMaterial, TlsPart } from '../types.ts';
 import type { Environment } from './environment.ts';
 import { errorCode } from './keys.ts';
 import { valueAt } from './layers.ts';

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { resolve } from 'node:path';
+import type { TokenEndpointConfig } from '../configured/identity.ts';
 import { misfitOf } from '../key-fit.ts';
-import type { TokenEndpointConfig } from '../types.ts';
 import { readClients } from './clients-file.ts';
 import type { Environment } from './environment.ts';
 import type { Path } from './faults.ts';

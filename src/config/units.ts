@@ -1,5 +1,5 @@
 import { isIP, isIPv6 } from 'node:net';
-import type { Address } from '../types.ts';
+import type { Address } from '../configured/config.ts';
 
 /** A value that is not written as its unit asks; the message ends the sentence "`member`: ...". */
 export class UnitError extends Error {

@@ -1,11 +1,13 @@
 /** The part of the composition root that puts loaded policies together into what decides. */
+
+import type { PolicyConfig } from '../configured/policy.ts';
 import { createAllOf, uniteReads } from '../decision/all-of.ts';
 import { createDecider, type Decide } from '../decision/decide.ts';
 import type { Place } from '../decision/isolation/choose.ts';
 import { contentMembers } from '../input/ask/asked.ts';
 import type { LogRules } from '../management/mask.ts';
 import type { PreparedPolicy } from '../policy/prepare.ts';
-import type { AskedRequest, DecidingPolicy, InputNeeds, LoadedPolicy, PolicyConfig } from '../types.ts';
+import type { AskedRequest, DecidingPolicy, InputNeeds, LoadedPolicy } from '../types.ts';
 
 /** One policy of those that must all allow. */
 export interface PolicyMember {

@@ -3,8 +3,9 @@
  * back.
  */
 
+import type { PolicyConfig } from '../configured/policy.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
-import type { AskedRequest, PolicyConfig } from '../types.ts';
+import type { AskedRequest } from '../types.ts';
 import type { PolicyMember } from './active-policy.ts';
 import type { Choice } from './choose-deciding.ts';
 import type { Lineage } from './lineage.ts';

@@ -1,10 +1,11 @@
 /** What decides and what does not, as OPA's status API is told. */
+
+import type { PolicyConfig } from '../configured/policy.ts';
 import { PolicyError, type PolicyFault } from '../errors.ts';
 import type { BundleFault, BundleStatus } from '../management/status-document.ts';
 import { writeTime } from '../management/status-document.ts';
 import { DownloadError } from '../policy/download.ts';
 import type { MirrorFacts } from '../policy/mirror.ts';
-import type { PolicyConfig } from '../types.ts';
 import type { LivePolicy } from './live-policy.ts';
 
 /** By which name a policy's bundle is known to the control plane. */

@@ -1,13 +1,14 @@
 /** What a discovery bundle says: data, or what its Rego makes of it. */
+
+import type { DiscoveryConfig } from '../configured/management.ts';
+import type { PolicyConfig } from '../configured/policy.ts';
 import { createEngine } from '../decision/engines/table.ts';
 import { loadInThreads } from '../decision/isolation/isolate.ts';
 import { packPolicy } from '../decision/isolation/pack.ts';
 import { PolicyError } from '../errors.ts';
-import type { DiscoveryConfig } from '../management-config.ts';
 import { preparePolicy } from '../policy/prepare.ts';
 import { readPolicySource } from '../policy/source.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
-import type { PolicyConfig } from '../types.ts';
 
 export interface EvaluatedDiscovery {
   readonly revision: string;

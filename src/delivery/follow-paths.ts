@@ -1,7 +1,8 @@
 /** Where policies are read from, watched: the paths themselves, and the servers whose bundles are written to them. */
+
+import type { BundleConfig, PolicyConfig } from '../configured/policy.ts';
 import { createMirror, type Mirror, type MirrorFacts } from '../policy/mirror.ts';
 import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
-import type { BundleConfig, PolicyConfig } from '../types.ts';
 
 export interface FollowOptions {
   /** Where bundles are that policies name, in the place of what the configuration says; as far as it was discovered. */

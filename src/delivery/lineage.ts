@@ -3,8 +3,8 @@
  * former ones to go back to. They stay loaded, so that going back takes no compiler and can't fail.
  */
 
+import type { PolicyConfig } from '../configured/policy.ts';
 import { RequestError } from '../errors.ts';
-import type { PolicyConfig } from '../types.ts';
 import type { PolicyMember } from './active-policy.ts';
 
 /** A revision that gets a share of the callers. */

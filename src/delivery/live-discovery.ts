@@ -7,14 +7,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
-
+import type { DiscoveryConfig, ManagementConfig } from '../configured/management.ts';
+import type { PolicyConfig } from '../configured/policy.ts';
 import { PolicyError } from '../errors.ts';
 import { type Discovered, readDiscovered } from '../management/discovered.ts';
 import type { BundleStatus } from '../management/status-document.ts';
-import type { DiscoveryConfig, ManagementConfig } from '../management-config.ts';
 import { writeWhole } from '../policy/kept.ts';
 import { createMirror } from '../policy/mirror.ts';
-import type { PolicyConfig } from '../types.ts';
 import { describeBundle } from './describe-bundles.ts';
 import { evaluateDiscovery } from './evaluate-discovery.ts';
 

@@ -1,17 +1,16 @@
 /** The part of the composition root that speaks with control planes: status and decisions go there (docs/management.md). */
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-
+import type { ManagementConfig } from '../configured/management.ts';
+import type { BundleConfig, PolicyConfig } from '../configured/policy.ts';
 import type { EventContext } from '../management/decision-event.ts';
 import { createDecisionLog, type DecisionLog, type EventResult } from '../management/decision-log.ts';
 import type { ServiceError } from '../management/service.ts';
 import type { DecisionLogsStatus, PluginStatus, StatusDocument } from '../management/status-document.ts';
 import { createStatusReports } from '../management/status-reports.ts';
-import type { ManagementConfig } from '../management-config.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { createSparse } from '../telemetry/sparse.ts';
-import type { BundleConfig, PolicyConfig } from '../types.ts';
 import type { PolicyMember } from './active-policy.ts';
 import { bundleNameOf, describeBundles } from './describe-bundles.ts';
 import { startLiveDiscovery } from './live-discovery.ts';

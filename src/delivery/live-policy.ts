@@ -3,9 +3,10 @@
  * What is wrong with a new one leaves the one before it in place.
  */
 
+import type { Config } from '../configured/config.ts';
+import type { BundleConfig, PolicyConfig } from '../configured/policy.ts';
 import type { MirrorFacts } from '../policy/mirror.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
-import type { BundleConfig, Config, PolicyConfig } from '../types.ts';
 import type { ActivePolicy } from './active-policy.ts';
 import { type ChangeOptions, createChanges, type RefusedChange } from './changes.ts';
 import { createChoice } from './choose-deciding.ts';

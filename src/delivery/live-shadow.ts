@@ -3,13 +3,14 @@
  * from has changed, and keeps what it disagreed about. Whatever is wrong with it is told of and stops nothing.
  */
 import { recordReasons } from '../audit/record.ts';
+import type { BundleConfig, ShadowConfig } from '../configured/policy.ts';
 import { createShadow, type Shadow } from '../decision/shadow.ts';
 import { contentMembers } from '../input/ask/asked.ts';
 import { withoutContent } from '../input/without-content.ts';
 import { createMirror, type Mirror } from '../policy/mirror.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
 import { fingerprintPath, type PathWatch, watchPath } from '../policy/watch.ts';
-import type { AskedRequest, BundleConfig, DecidingPolicy, ShadowConfig, ShadowEvent, ShadowResult } from '../types.ts';
+import type { AskedRequest, DecidingPolicy, ShadowEvent, ShadowResult } from '../types.ts';
 import { createDeciding, type PolicyMember, uniteMembers } from './active-policy.ts';
 import type { RefusedChange } from './changes.ts';
 import { type LoadOptions, loadMember } from './load-member.ts';

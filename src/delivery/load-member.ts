@@ -1,4 +1,6 @@
 /** The part of the composition root that brings one policy from the configuration to where it can decide. */
+
+import type { PolicyConfig } from '../configured/policy.ts';
 import { createEngine } from '../decision/engines/table.ts';
 import { largeDataBytes } from '../decision/isolation/choose.ts';
 import {
@@ -16,7 +18,6 @@ import type { KeepablePolicy } from '../policy/kept.ts';
 import { measurePolicy } from '../policy/measure.ts';
 import { type PrepareOptions, preparePolicy } from '../policy/prepare.ts';
 import type { Toolchain } from '../policy/toolchain/protocol.ts';
-import type { PolicyConfig } from '../types.ts';
 import type { PolicyMember } from './active-policy.ts';
 import { loadLogRules } from './log-rules.ts';
 import { prepareApart } from './prepare-apart.ts';

@@ -2,10 +2,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
+import type { Config } from '../configured/config.ts';
+import type { PolicyConfig } from '../configured/policy.ts';
 import { downloadBundle } from '../policy/download.ts';
 import { createToolchain } from '../policy/toolchain/toolchain.ts';
-import type { Config, PolicyConfig } from '../types.ts';
 import { type ActivePolicy, type PolicyMember, uniteMembers } from './active-policy.ts';
 import { type LoadOptions, loadMember, type Sources } from './load-member.ts';
 

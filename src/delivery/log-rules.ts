@@ -1,5 +1,6 @@
 /** What policies say of the log of their decisions, asked in a thread of its own: it must not hold requests up. */
 
+import type { PolicyConfig } from '../configured/policy.ts';
 import { createEngine } from '../decision/engines/table.ts';
 import type { IsolationOptions } from '../decision/isolation/isolate.ts';
 import { loadInThreads } from '../decision/isolation/isolate.ts';
@@ -9,7 +10,7 @@ import { PolicyError } from '../errors.ts';
 import type { DecisionEvent } from '../management/decision-event.ts';
 import type { LogRules } from '../management/mask.ts';
 import { type LogRule, logEntrypoints, type PreparedLogRules } from '../policy/log-rules.ts';
-import type { AuditEvent, LoadedPolicy, PolicyConfig } from '../types.ts';
+import type { AuditEvent, LoadedPolicy } from '../types.ts';
 import type { PolicyMember } from './active-policy.ts';
 
 export interface LoadedLogRules extends LogRules {

@@ -1,9 +1,9 @@
 /** The part of the composition root that gets one policy from where it is configured, or from where it was kept. */
 
+import type { PolicyConfig } from '../configured/policy.ts';
 import { EvaluationError, PolicyError } from '../errors.ts';
 import { findKept, type KeepablePolicy } from '../policy/kept.ts';
 import { keepRevision } from '../policy/kept-lineage.ts';
-import type { PolicyConfig } from '../types.ts';
 import type { PolicyMember } from './active-policy.ts';
 import { loadMember, type Sources } from './load-member.ts';
 

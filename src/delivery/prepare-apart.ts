@@ -5,11 +5,11 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-
+import type { SignatureConfig } from '../configured/policy.ts';
 import type { Failure, PackedPolicy } from '../decision/isolation/messages.ts';
 import { unpackFailure } from '../decision/isolation/pack.ts';
 import type { PreparedPolicy } from '../policy/prepare.ts';
-import type { EngineNeeds, SignatureConfig } from '../types.ts';
+import type { EngineNeeds } from '../types.ts';
 
 export interface PrepareApartOptions {
   readonly path: string;

@@ -1,7 +1,9 @@
 /** Other processes that decide by the same policies as this one, which loads none itself. Types only. */
+
+import type { PolicyConfig } from '../configured/policy.ts';
 import type { Place } from '../decision/isolation/choose.ts';
 import type { PackedPolicy } from '../decision/isolation/messages.ts';
-import type { LoadedPolicy, PolicyConfig } from '../types.ts';
+import type { LoadedPolicy } from '../types.ts';
 import type { Lineage } from './lineage.ts';
 
 /** A policy that each of them has loaded; to close it has each of them close it. It evaluates nothing here. */

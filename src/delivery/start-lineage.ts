@@ -1,8 +1,9 @@
 /** The part of the composition root that begins with a policy at a start: with what is configured, and with what an earlier run left. */
+
+import type { PolicyConfig } from '../configured/policy.ts';
 import { PolicyError } from '../errors.ts';
 import { findKept } from '../policy/kept.ts';
 import { findKeptRevision, type KeptLineage, readLineage } from '../policy/kept-lineage.ts';
-import type { PolicyConfig } from '../types.ts';
 import type { PolicyMember } from './active-policy.ts';
 import { createLineage, type Lineage } from './lineage.ts';
 import { loadMember, type Sources } from './load-member.ts';

@@ -10,8 +10,8 @@ import type { Duplex } from 'node:stream';
 import express from 'express';
 
 import type { Recorder } from '../audit/record.ts';
+import type { Config } from '../configured/config.ts';
 import { type ErrorCode, RequestError } from '../errors.ts';
-import type { Config } from '../types.ts';
 import { answerError, serializeAnswer } from './answer.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { SocketFaults } from './socket-faults.ts';

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { type Exit, type Recorder, recordReasons } from '../audit/record.ts';
+import type { Config } from '../configured/config.ts';
 import type { Shadow } from '../decision/shadow.ts';
 import { RequestError } from '../errors.ts';
 import type { Certify } from '../identity/client-certificate.ts';
@@ -25,7 +26,7 @@ import { createUsageHider } from '../stream/hide-usage.ts';
 import { startReport } from '../stream/readers/table.ts';
 import { createTap, readFraming } from '../stream/tap.ts';
 import type { Trails } from '../telemetry/trail.ts';
-import type { AnswerKind, Config, DecidingPolicy, Decision, Principal } from '../types.ts';
+import type { AnswerKind, DecidingPolicy, Decision, Principal } from '../types.ts';
 import { buildAnswerHeaders, buildRequestHeaders } from '../upstream/headers.ts';
 import type { Upstream } from '../upstream/proxy.ts';
 import type { Via } from '../upstream/via.ts';

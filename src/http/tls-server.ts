@@ -5,7 +5,7 @@ import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 
-import type { ListenTls, TlsMaterial } from '../types.ts';
+import type { ListenTls, TlsMaterial } from '../configured/tls.ts';
 
 /** Why no connection came about; a label of metrics. */
 export type HandshakeFailure =

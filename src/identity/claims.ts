@@ -1,5 +1,6 @@
 /** Reads a principal from verified claims. Defaults: design section 12, "Claims by default". */
-import type { ClaimPath, ClaimPaths, Principal } from '../types.ts';
+import type { ClaimPath, ClaimPaths } from '../configured/identity.ts';
+import type { Principal } from '../types.ts';
 
 type Claims = Readonly<Record<string, unknown>>;
 

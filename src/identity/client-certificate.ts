@@ -6,9 +6,9 @@
 import { createHash, type X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-
+import type { ClientCertificateConfig } from '../configured/identity.ts';
 import { RequestError } from '../errors.ts';
-import type { ClientCertificateConfig, Principal } from '../types.ts';
+import type { Principal } from '../types.ts';
 import { readAlternativeNames } from './alternative-names.ts';
 import { challenge } from './challenge.ts';
 import { createRevocations, type Revocations } from './revocations.ts';

@@ -1,7 +1,7 @@
 /** Clients that ask for tokens by their id and secret (RFC 6749 section 4.4): who proves to be one. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-import type { TokenClient, TokenClients } from '../types.ts';
+import type { TokenClient, TokenClients } from '../configured/identity.ts';
 
 /** A secret of 256 random bits needs no slow hash, and one that a person made up must not be one: it could be guessed from its hash. */
 const shortestSecret = 32;

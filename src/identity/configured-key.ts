@@ -1,7 +1,8 @@
 /** A key of the configuration as a ring of its own; one that was read from a file may be replaced while the sidecar runs. */
 import type { KeyObject } from 'node:crypto';
 
-import type { Config, JwtConfig } from '../types.ts';
+import type { Config } from '../configured/config.ts';
+import type { JwtConfig } from '../configured/identity.ts';
 import { readPrincipal } from './claims.ts';
 import type { TrustedKey, Verifier } from './verifier.ts';
 

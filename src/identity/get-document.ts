@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 
-import type { UpstreamTls } from '../types.ts';
+import type { UpstreamTls } from '../configured/tls.ts';
 
 export interface GetOptions {
   /** For the whole of it, ms. */

@@ -1,8 +1,8 @@
 /** The client credentials grant (RFC 6749 section 4.4), without its HTTP: from what was asked to a token. */
 import type { KeyObject } from 'node:crypto';
-
+import type { TokenClients, TokenEndpointConfig } from '../configured/identity.ts';
 import { RequestError } from '../errors.ts';
-import type { Principal, TokenClients, TokenEndpointConfig } from '../types.ts';
+import type { Principal } from '../types.ts';
 import { authenticateClient } from './clients.ts';
 import { issueToken } from './issue-token.ts';
 import { createRates, sourceOf } from './rates.ts';

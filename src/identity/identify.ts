@@ -2,8 +2,10 @@
  * Who calls: authenticators in order. "Not mine" moves on to the next, "rejected" ends it: a credential that is there and
  * wrong never becomes an anonymous caller, unless the configuration says so.
  */
+
+import type { Config } from '../configured/config.ts';
 import { RequestError } from '../errors.ts';
-import type { Config, Principal } from '../types.ts';
+import type { Principal } from '../types.ts';
 import { challenge } from './challenge.ts';
 import type { Certified } from './client-certificate.ts';
 import { createConfiguredVerifier, listKeys } from './configured-key.ts';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 
 import jsonwebtoken from 'jsonwebtoken';
 
-import type { TokenClient, TokenEndpointConfig } from '../types.ts';
+import type { TokenClient, TokenEndpointConfig } from '../configured/identity.ts';
 
 /**
  * Signs a token that `createJwtAuthenticator` takes back, with each claim where it is looked for by default.

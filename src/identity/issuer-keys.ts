@@ -3,7 +3,7 @@
  * for a token whose key is not among them. Keys that can't be asked for again hold for a while; a key that is no longer
  * published ends with its grace.
  */
-import type { IssuerConfig } from '../types.ts';
+import type { IssuerConfig } from '../configured/identity.ts';
 import { discoverKeys } from './discovery.ts';
 import { type GetOptions, getDocument } from './get-document.ts';
 import { type PublishedKey, readKeySet } from './jwks.ts';

@@ -2,9 +2,8 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 
 import { z } from 'zod';
-
+import type { JwtConfig } from '../configured/identity.ts';
 import { misfitOf } from '../key-fit.ts';
-import type { JwtConfig } from '../types.ts';
 
 type Algorithm = JwtConfig['algorithm'];
 

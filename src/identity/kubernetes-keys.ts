@@ -1,7 +1,7 @@
 /** The keys of a cluster's issuer: from its API server, as one of the pods that it knows, or from a file. */
 import { readFile } from 'node:fs/promises';
 
-import type { IssuerConfig, KubernetesConfig } from '../types.ts';
+import type { IssuerConfig, KubernetesConfig } from '../configured/identity.ts';
 import { getDocument } from './get-document.ts';
 import { createIssuerKeys, type IssuerKeys, type IssuerKeysOptions } from './issuer-keys.ts';
 import { readKeySet } from './jwks.ts';

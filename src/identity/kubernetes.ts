@@ -4,7 +4,8 @@
  */
 import { z } from 'zod';
 
-import type { KubernetesConfig, Principal } from '../types.ts';
+import type { KubernetesConfig } from '../configured/identity.ts';
+import type { Principal } from '../types.ts';
 import type { KeyRing, Verifier } from './verifier.ts';
 
 type Claims = Readonly<Record<string, unknown>>;

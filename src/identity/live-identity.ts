@@ -2,7 +2,8 @@
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Config, IssuerConfig, JwtConfig } from '../types.ts';
+import type { Config } from '../configured/config.ts';
+import type { IssuerConfig, JwtConfig } from '../configured/identity.ts';
 import { createApiKeyAuthenticator } from './api-key-authenticator.ts';
 import { parseApiKeyFile } from './api-key-file.ts';
 import { readPrincipal } from './claims.ts';

@@ -1,7 +1,7 @@
 /** What the token endpoint gives tokens by, with its files: the clients, and the key that signs. Both may change meanwhile. */
 import type { KeyObject } from 'node:crypto';
 
-import type { TokenClients, TokenEndpointConfig } from '../types.ts';
+import type { TokenClients, TokenEndpointConfig } from '../configured/identity.ts';
 import { type ConfiguredVerifier, createConfiguredVerifier, ownTokens } from './configured-key.ts';
 import { createTokenGrant, type TokenGrant } from './grant-token.ts';
 import { type WatchedFile, type WatchedFileOptions, watchFile } from './watched-file.ts';

@@ -11,7 +11,8 @@
  */
 import { verify } from 'node:crypto';
 
-import type { OllamaKeyConfig, Principal } from '../types.ts';
+import type { OllamaKeyConfig } from '../configured/identity.ts';
+import type { Principal } from '../types.ts';
 import type { Credential } from './credentials.ts';
 import type { Authentication, Call } from './identify.ts';
 

@@ -1,7 +1,8 @@
 /** What tokens of one issuer must be, and the keys that prove it. The contract between the authenticator and where keys come from. */
 import type { KeyObject } from 'node:crypto';
 
-import type { JwtConfig, Principal } from '../types.ts';
+import type { JwtConfig } from '../configured/identity.ts';
+import type { Principal } from '../types.ts';
 
 export interface TrustedKey {
   readonly key: KeyObject;

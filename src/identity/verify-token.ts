@@ -1,8 +1,8 @@
 /** One token against one key, by jsonwebtoken with the algorithm pinned (RFC 8725 section 3.1); `exp` is required. */
 import jsonwebtoken from 'jsonwebtoken';
-
+import type { JwtConfig } from '../configured/identity.ts';
 import { mayLoseDigits, parseExactJson } from '../exact-json.ts';
-import type { JwtConfig, Principal } from '../types.ts';
+import type { Principal } from '../types.ts';
 import type { TrustedKey, Verifier } from './verifier.ts';
 
 export interface Verified {

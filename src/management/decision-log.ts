@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 
-import type { DecisionLogConfig } from '../management-config.ts';
+import type { DecisionLogConfig } from '../configured/management.ts';
 import type { AuditEvent, Measures } from '../types.ts';
 import { backOff } from './backoff.ts';
 import { type Batch, createBatches } from './batches.ts';

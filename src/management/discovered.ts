@@ -5,15 +5,14 @@
  * names. Whatever else it says is refused as a whole: who can write it must not get at secrets, listeners, callers or upstreams.
  */
 import { z } from 'zod';
-
-import { PolicyError, type PolicyFault } from '../errors.ts';
 import type {
   DecisionLogConfig,
   ManagementConfig,
   NamedBundle,
   ServiceConfig,
   StatusConfig,
-} from '../management-config.ts';
+} from '../configured/management.ts';
+import { PolicyError, type PolicyFault } from '../errors.ts';
 import { bundleOfService, isPlainResource } from '../service-bundle.ts';
 
 const seconds = z.int().min(1).max(86_400);

@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 
-import type { ServiceConfig } from '../management-config.ts';
+import type { ServiceConfig } from '../configured/management.ts';
+import type { TlsMaterial, TlsPart } from '../configured/tls.ts';
 import { postJson } from '../post-json.ts';
-import type { TlsMaterial, TlsPart } from '../types.ts';
 
 /** A report that was not taken. */
 export class ServiceError extends Error {

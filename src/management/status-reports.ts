@@ -1,5 +1,5 @@
 /** Reports to a status service: when something has changed, and at an interval. */
-import type { StatusConfig } from '../management-config.ts';
+import type { StatusConfig } from '../configured/management.ts';
 import { backOff } from './backoff.ts';
 import { post, ServiceError } from './service.ts';
 import type { StatusDocument } from './status-document.ts';

@@ -5,9 +5,8 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 
 import type { ReadEntry } from 'tar';
-
+import type { SignatureConfig } from '../configured/policy.ts';
 import { PolicyError } from '../errors.ts';
-import type { SignatureConfig } from '../types.ts';
 import { type Delta, deltasFile, patchFile, readDeltas } from './delta.ts';
 import { allOfData, isInRoots, readRoots } from './roots.ts';
 import { signaturesFile, verifyBundle } from './verify-bundle.ts';

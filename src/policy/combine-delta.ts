@@ -4,9 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-
+import type { SignatureConfig } from '../configured/policy.ts';
 import { PolicyError, type PolicyFault } from '../errors.ts';
-import type { SignatureConfig } from '../types.ts';
 import { manifestFile, openBundle, unpackBundle } from './bundle.ts';
 import { type Delta, deltasFile, mostDeltas, patchFile, readDeltas, writeDeltas } from './delta.ts';
 import { completeSource } from './source.ts';

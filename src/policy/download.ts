@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
-
+import type { BundleConfig } from '../configured/policy.ts';
+import type { TlsPart, UpstreamTls } from '../configured/tls.ts';
 import { PolicyError } from '../errors.ts';
-import type { BundleConfig, TlsPart, UpstreamTls } from '../types.ts';
 
 export interface Downloaded {
   /** Undefined where it has not changed. */

@@ -7,9 +7,8 @@ import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from
 import { dirname, join } from 'node:path';
 
 import { z } from 'zod';
-
+import type { PolicyConfig } from '../configured/policy.ts';
 import { PolicyError } from '../errors.ts';
-import type { PolicyConfig } from '../types.ts';
 import { findKept, type KeepablePolicy, keptFile, packKept, sourceOf, syncDirectory, writeWhole } from './kept.ts';
 
 const document = z.strictObject({

@@ -7,9 +7,9 @@ import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { z } from 'zod';
-
+import type { PolicyConfig } from '../configured/policy.ts';
 import { PolicyError } from '../errors.ts';
-import type { PolicyConfig, PolicySet } from '../types.ts';
+import type { PolicySet } from '../types.ts';
 import { readBundle } from './bundle.ts';
 import { writeKnown } from './bundle-report.ts';
 import { keptModule, type PreparedLogRules, reportLogRules } from './log-rules.ts';

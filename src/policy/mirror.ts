@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 
 import { z } from 'zod';
 
-import type { BundleConfig, SignatureConfig } from '../types.ts';
+import type { BundleConfig, SignatureConfig } from '../configured/policy.ts';
 import { type Combined, combineApart } from './combine-delta.ts';
 import { type Downloaded, downloadBundle } from './download.ts';
 import { writeWhole } from './kept.ts';

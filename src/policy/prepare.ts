@@ -3,9 +3,9 @@
  * file and line, before it can decide anything.
  */
 import { createHash } from 'node:crypto';
-
+import type { SignatureConfig } from '../configured/policy.ts';
 import { PolicyError } from '../errors.ts';
-import type { EngineNeeds, PolicySet, SignatureConfig } from '../types.ts';
+import type { EngineNeeds, PolicySet } from '../types.ts';
 import { readReport } from './bundle-report.ts';
 import { readInputSchema, schemasOf } from './input-schema.ts';
 import { compiledLogRules, compileLogRules, type PreparedLogRules } from './log-rules.ts';

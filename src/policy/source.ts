@@ -6,9 +6,8 @@
  */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, join, posix } from 'node:path';
-
+import type { SignatureConfig } from '../configured/policy.ts';
 import { PolicyError, type PolicyFault } from '../errors.ts';
-import type { SignatureConfig } from '../types.ts';
 import { readBaseDocument } from './base-document.ts';
 import { type Bundle, readBundle } from './bundle.ts';
 import { applyDelta } from './delta.ts';

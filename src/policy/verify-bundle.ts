@@ -3,9 +3,8 @@ import { createHash } from 'node:crypto';
 
 import jwt from 'jsonwebtoken';
 import { z } from 'zod';
-
+import type { SignatureConfig } from '../configured/policy.ts';
 import { PolicyError, type PolicyFault } from '../errors.ts';
-import type { SignatureConfig } from '../types.ts';
 import { hashFile } from './sign-bundle.ts';
 
 export const signaturesFile = '.signatures.json';

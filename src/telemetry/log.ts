@@ -1,7 +1,7 @@
 /** Logs for operators, on standard error: standard output belongs to the audit events. */
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino';
 
-import type { Config } from '../types.ts';
+import type { Config } from '../configured/config.ts';
 
 export type { Logger };
 

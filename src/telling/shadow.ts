@@ -1,9 +1,11 @@
 /** What the log and the metrics are told of the shadow. */
+
+import type { ShadowConfig } from '../configured/policy.ts';
 import type { LiveShadowOptions } from '../delivery/live-shadow.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { createSparse } from '../telemetry/sparse.ts';
-import type { ShadowConfig, ShadowEvent } from '../types.ts';
+import type { ShadowEvent } from '../types.ts';
 import { idsOf, type Tellable } from './user-code.ts';
 
 export interface ShadowTelling extends Omit<LiveShadowOptions, 'searchPath'> {

@@ -1,5 +1,6 @@
+import type { Config } from '../configured/config.ts';
 import { withoutPolicyText, withoutText } from '../telemetry/without-text.ts';
-import type { AskedRequest, Config } from '../types.ts';
+import type { AskedRequest } from '../types.ts';
 
 /** What may be told of an error, by the name of the policy that it came from. */
 export interface Tellable {

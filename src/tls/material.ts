@@ -5,7 +5,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 
-import type { TlsMaterial, TlsPart } from '../types.ts';
+import type { TlsMaterial, TlsPart } from '../configured/tls.ts';
 
 export interface TlsFault {
   readonly part: TlsPart;

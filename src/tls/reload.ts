@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { TlsFiles, TlsMaterial, TlsPart } from '../configured/tls.ts';
 import { createLook } from '../look.ts';
-import type { TlsFiles, TlsMaterial, TlsPart } from '../types.ts';
 import { checkMaterial, type TlsBytes, tlsParts } from './material.ts';
 
 export interface TlsReloadOptions {

@@ -1,5 +1,5 @@
 /** The certificates of every connection that is secured, watched together. */
-import type { TlsFiles, TlsMaterial } from '../types.ts';
+import type { TlsFiles, TlsMaterial } from '../configured/tls.ts';
 import { createTlsReload } from './reload.ts';
 
 /** Which of the sidecar's connections; a label of metrics. */

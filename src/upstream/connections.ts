@@ -1,7 +1,7 @@
 /** The connections to the upstream: undici's pool of them, and how they are secured (docs/decisions/026). */
 import Pool from 'undici/lib/dispatcher/pool.js';
 
-import type { TlsMaterial } from '../types.ts';
+import type { TlsMaterial } from '../configured/tls.ts';
 
 /** As `Config.upstream.tls`. */
 export interface ConnectionTls {

@@ -1,5 +1,5 @@
 /** What each of several workers may use of limits that are those of the sidecar. */
-import type { Config } from '../types.ts';
+import type { Config } from '../configured/config.ts';
 
 /**
  * @param count of workers

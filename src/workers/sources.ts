@@ -3,7 +3,7 @@
  * whatever stands in its files by then.
  */
 import { type ConfigSources, loadConfig } from '../config/load.ts';
-import type { Config } from '../types.ts';
+import type { Config } from '../configured/config.ts';
 
 export interface RecordedSources extends Omit<ConfigSources, 'readFile'> {
   /** What each file held that was read, by its path; a text where it could not be. */

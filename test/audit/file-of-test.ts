@@ -7,7 +7,8 @@ import type { TestContext } from 'node:test';
 import { type FileSink, type FileSinkEvents, openFileSink } from '../../src/audit/file/file-sink.ts';
 import { listClosed } from '../../src/audit/file/segments.ts';
 import { createAuditRecorded } from '../../src/audit/sink.ts';
-import type { AuditEvent, AuditFileConfig, DecisionEvent } from '../../src/types.ts';
+import type { AuditFileConfig } from '../../src/configured/audit.ts';
+import type { AuditEvent, DecisionEvent } from '../../src/types.ts';
 
 export interface TestFile {
   readonly config: AuditFileConfig;

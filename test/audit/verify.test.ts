@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { origin, seal } from '../../src/audit/file/seal.ts';
 import { listClosed } from '../../src/audit/file/segments.ts';
 import { type VerifyQuestion, verifyLog } from '../../src/audit/file/verify.ts';
-import type { AuditFileConfig } from '../../src/types.ts';
+import type { AuditFileConfig } from '../../src/configured/audit.ts';
 import { createTestFile, recordOne, type TestFile } from './file-of-test.ts';
 
 const keys = generateKeyPairSync('ed25519');

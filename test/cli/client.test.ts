@@ -6,9 +6,9 @@ import { type TestContext, test } from 'node:test';
 import { Command } from 'commander';
 import { registerClient } from '../../src/cli/client.ts';
 import { readClients } from '../../src/config/clients-file.ts';
+import type { TokenClient } from '../../src/configured/identity.ts';
 import { CallError, ConfigError } from '../../src/errors.ts';
 import { authenticateClient } from '../../src/identity/clients.ts';
-import type { TokenClient } from '../../src/types.ts';
 
 function start(t: TestContext) {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-client-'));

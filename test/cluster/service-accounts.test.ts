@@ -6,12 +6,11 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import jsonwebtoken from 'jsonwebtoken';
-
+import type { KubernetesConfig } from '../../src/configured/identity.ts';
 import { createJwtAuthenticator } from '../../src/identity/jwt.ts';
 import { createKubernetesVerifier } from '../../src/identity/kubernetes.ts';
 import { createKubernetesKeys } from '../../src/identity/kubernetes-keys.ts';
 import { createRevocations } from '../../src/identity/revocations.ts';
-import type { KubernetesConfig } from '../../src/types.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
 import { type Cluster, startCluster } from '../support/kubernetes/cluster.ts';
 

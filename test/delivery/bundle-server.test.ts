@@ -6,11 +6,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
-
+import type { BundleConfig, PolicyConfig } from '../../src/configured/policy.ts';
 import { loadPolicy } from '../../src/delivery/load-policy.ts';
 import { packBundle } from '../../src/policy/write-bundle.ts';
 import { checkMaterial } from '../../src/tls/material.ts';
-import type { BundleConfig, PolicyConfig } from '../../src/types.ts';
 import { type BundleServer, type BundleServerOptions, startBundleServer } from '../support/bundle-server.ts';
 import { issue, issueAuthority } from '../support/certificates.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';

@@ -6,10 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
+import type { PolicyConfig, SignatureConfig } from '../../src/configured/policy.ts';
 import { signBundle } from '../../src/policy/sign-bundle.ts';
 import { packBundle } from '../../src/policy/write-bundle.ts';
-import type { PolicyConfig, SignatureConfig } from '../../src/types.ts';
 import { type BundleServer, startBundleServer } from '../support/bundle-server.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { PolicyConfig } from '../../src/types.ts';
+import type { PolicyConfig } from '../../src/configured/policy.ts';
 import { adminToken, callAdmin } from '../support/admin.ts';
 import { startAnsweringUpstream } from '../support/answering-upstream.ts';
 import { numberedPolicy, whoDecides } from '../support/changing-policy.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { PolicyConfig } from '../../src/types.ts';
+import type { PolicyConfig } from '../../src/configured/policy.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
 
 const roles = 'package ollama.authz\ndefault allow := false\nallow if "guest" in input.principal.roles\n';

@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
+import type { BundleConfig, ShadowConfig } from '../../src/configured/policy.ts';
 import { packBundle } from '../../src/policy/write-bundle.ts';
-import type { BundleConfig, ShadowConfig } from '../../src/types.ts';
 import { startAnsweringUpstream } from '../support/answering-upstream.ts';
 import { undisturbed } from '../support/at-best.ts';
 import { startBundleServer } from '../support/bundle-server.ts';

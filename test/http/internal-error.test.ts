@@ -5,10 +5,11 @@ import { createServer } from 'node:http';
 import { type TestContext, test } from 'node:test';
 
 import { createRecorder } from '../../src/audit/record.ts';
+import type { Config } from '../../src/configured/config.ts';
 import { createPipeline, type PipelineParts } from '../../src/http/pipeline.ts';
 import { createSocketFaults } from '../../src/http/socket-faults.ts';
 import { createBodyBudget } from '../../src/input/body.ts';
-import type { AuditEvent, Config } from '../../src/types.ts';
+import type { AuditEvent } from '../../src/types.ts';
 import { openConnections } from '../../src/upstream/connections.ts';
 import { createUpstream } from '../../src/upstream/proxy.ts';
 import { createVia } from '../../src/upstream/via.ts';

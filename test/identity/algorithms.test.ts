@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHmac, createSecretKey } from 'node:crypto';
 import { test } from 'node:test';
-import type { JwtConfig } from '../../src/types.ts';
+import type { JwtConfig } from '../../src/configured/identity.ts';
 import { refusedWith } from './refusals.ts';
 import { bearer, goodClaims, hmacKey, hmacToken, identifier, jwtKey, keys, seal, signedToken } from './tokens.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
-import type { JwtConfig } from '../../src/types.ts';
+import type { JwtConfig } from '../../src/configured/identity.ts';
 import { refusedWith } from './refusals.ts';
 import { bearer, goodClaims, hmacToken, identifier, inSeconds, jwtKey, secret } from './tokens.ts';
 

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 
 import { readClients } from '../../src/config/clients-file.ts';
+import type { TokenClients } from '../../src/configured/identity.ts';
 import { authenticateClient } from '../../src/identity/clients.ts';
-import type { TokenClients } from '../../src/types.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 const secret = 's'.repeat(40);

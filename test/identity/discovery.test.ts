@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
-
+import type { IssuerConfig } from '../../src/configured/identity.ts';
 import { configurationUrl } from '../../src/identity/discovery.ts';
 import { readMaxAge } from '../../src/identity/get-document.ts';
 import { createIssuerKeys } from '../../src/identity/issuer-keys.ts';
-import type { IssuerConfig } from '../../src/types.ts';
 import { createIssuerKey, startIssuer, type TestIssuer } from '../support/issuer.ts';
 
 const key = createIssuerKey('a');

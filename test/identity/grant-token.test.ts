@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, createSecretKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { test } from 'node:test';
-
+import type { TokenClients, TokenEndpointConfig } from '../../src/configured/identity.ts';
 import { RequestError } from '../../src/errors.ts';
 import { createTokenGrant } from '../../src/identity/grant-token.ts';
 import { createIdentify } from '../../src/identity/identify.ts';
-import type { TokenClients, TokenEndpointConfig } from '../../src/types.ts';
 
 const secret = 's'.repeat(40);
 const clients: TokenClients = new Map([

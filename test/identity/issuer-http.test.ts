@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from '../../src/types.ts';
+import type { Config } from '../../src/configured/config.ts';
 import { adminToken, callAdmin } from '../support/admin.ts';
 import { startAnsweringUpstream } from '../support/answering-upstream.ts';
 import { startTestSidecar } from '../support/in-process.ts';

@@ -1,9 +1,8 @@
 /** The keys of an issuer over time: kept, asked for again, removed. The clock and the answers are the test's own. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-
+import type { IssuerConfig } from '../../src/configured/identity.ts';
 import { createIssuerKeys, type Refresh } from '../../src/identity/issuer-keys.ts';
-import type { IssuerConfig } from '../../src/types.ts';
 import { createIssuerKey, type IssuerKey } from '../support/issuer.ts';
 
 const [a, b, c] = [createIssuerKey('a'), createIssuerKey('b'), createIssuerKey('c')];

@@ -1,9 +1,8 @@
 /** What counts of the claims of a service account's token. Tokens of a real kube-apiserver: `npm run test:kubernetes`. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-
+import type { KubernetesConfig, ServiceAccountConfig } from '../../src/configured/identity.ts';
 import { readServiceAccount } from '../../src/identity/kubernetes.ts';
-import type { KubernetesConfig, ServiceAccountConfig } from '../../src/types.ts';
 
 const anyone: ServiceAccountConfig = {
   namespace: '*',

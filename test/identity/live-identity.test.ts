@@ -9,11 +9,11 @@ import { type TestContext, test } from 'node:test';
 import { readClients } from '../../src/config/clients-file.ts';
 import { readKeyAnew } from '../../src/config/keys.ts';
 import { readSigningKeyAnew } from '../../src/config/token-endpoint.ts';
+import type { Config } from '../../src/configured/config.ts';
 import { ConfigError, RequestError } from '../../src/errors.ts';
 import { createApiKey } from '../../src/identity/api-key.ts';
 import { startLiveIdentity } from '../../src/identity/live-identity.ts';
 import type { FileReload } from '../../src/identity/watched-file.ts';
-import type { Config } from '../../src/types.ts';
 import { bearer, goodClaims, hmacToken, jwtKey, keys, signedToken } from './tokens.ts';
 
 function makeDirectory(t: TestContext): string {

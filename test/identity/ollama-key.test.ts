@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { test } from 'node:test';
 import { parseSshKey } from '../../src/config/ssh-key.ts';
+import type { OllamaKeyConfig } from '../../src/configured/identity.ts';
 import type { Call } from '../../src/identity/identify.ts';
 import { createOllamaKeyAuthenticator } from '../../src/identity/ollama-key.ts';
-import type { OllamaKeyConfig } from '../../src/types.ts';
 import { refusedWith } from './refusals.ts';
 import { bearer, hmacToken, identifier } from './tokens.ts';
 

@@ -1,9 +1,9 @@
 /** Verified tokens are remembered for speed; that must never make one hold longer than it says. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { JwtConfig } from '../../src/configured/identity.ts';
 import { createConfiguredVerifier } from '../../src/identity/configured-key.ts';
 import { createJwtAuthenticator } from '../../src/identity/jwt.ts';
-import type { JwtConfig } from '../../src/types.ts';
 import { goodClaims, hmacToken, jwtKey } from './tokens.ts';
 
 /** A day far from today, so that a look at the real clock would show. */

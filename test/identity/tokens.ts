@@ -1,8 +1,9 @@
 /** Keys, tokens and configurations of the identity tests. Tokens are put together by hand, so that they can be wrong. */
 import { createHmac, createSecretKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import type { Config } from '../../src/configured/config.ts';
+import type { JwtConfig } from '../../src/configured/identity.ts';
 import type { Certified } from '../../src/identity/client-certificate.ts';
 import { type Call, createIdentify } from '../../src/identity/identify.ts';
-import type { Config, JwtConfig } from '../../src/types.ts';
 
 export const issuer = 'https://id.test';
 export const audience = 'opallama';

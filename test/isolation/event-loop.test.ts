@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PolicyConfig } from '../../src/types.ts';
+import type { PolicyConfig } from '../../src/configured/policy.ts';
 import { noModule } from '../policy/toolchain-fixture.ts';
 import { undisturbed } from '../support/at-best.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';

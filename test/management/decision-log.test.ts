@@ -1,10 +1,9 @@
 /** Decisions to a decision log service: what is sent, when, and what becomes of what can't be. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-
+import type { DecisionLogConfig } from '../../src/configured/management.ts';
 import { createDecisionLog, type DecisionLog } from '../../src/management/decision-log.ts';
 import type { LogRules } from '../../src/management/mask.ts';
-import type { DecisionLogConfig } from '../../src/management-config.ts';
 import type { AuditEvent } from '../../src/types.ts';
 import { undisturbed } from '../support/at-best.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';

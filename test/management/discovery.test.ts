@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { DiscoveryConfig } from '../../src/management-config.ts';
+import type { DiscoveryConfig } from '../../src/configured/management.ts';
 import { signBundle } from '../../src/policy/sign-bundle.ts';
 import { packBundle } from '../../src/policy/write-bundle.ts';
 import { bundleOfService } from '../../src/service-bundle.ts';

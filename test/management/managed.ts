@@ -1,7 +1,7 @@
 /** A sidecar that a control plane manages, for the tests of this folder. */
 import type { TestContext } from 'node:test';
 
-import type { DecisionLogConfig, ManagementConfig, ServiceConfig } from '../../src/management-config.ts';
+import type { DecisionLogConfig, ManagementConfig, ServiceConfig } from '../../src/configured/management.ts';
 import { type ControlPlane, startControlPlane } from '../support/control-plane.ts';
 import { startTestSidecar, type TestSidecar, type TestSidecarOptions } from '../support/in-process.ts';
 import { policyConfig } from '../support/policy-config.ts';

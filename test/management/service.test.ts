@@ -3,9 +3,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-
+import type { ServiceConfig } from '../../src/configured/management.ts';
 import { post, ServiceError } from '../../src/management/service.ts';
-import type { ServiceConfig } from '../../src/management-config.ts';
 import { checkMaterial } from '../../src/tls/material.ts';
 import { issue, issueAuthority } from '../support/certificates.ts';
 import { startControlPlane } from '../support/control-plane.ts';

@@ -4,7 +4,7 @@ import { posix } from 'node:path';
 import { z } from 'zod';
 
 import { loadConfig } from '../../src/config/load.ts';
-import type { Config } from '../../src/types.ts';
+import type { Config } from '../../src/configured/config.ts';
 import { type Manifest, type Workload, workloadsOf } from '../support/kubernetes/render.ts';
 
 const secret = 'a'.repeat(64);

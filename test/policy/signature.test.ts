@@ -9,13 +9,12 @@ import { before, type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import jwt from 'jsonwebtoken';
-
+import type { SignatureConfig } from '../../src/configured/policy.ts';
 import { PolicyError } from '../../src/errors.ts';
 import { readBundle } from '../../src/policy/bundle.ts';
 import { signBundle } from '../../src/policy/sign-bundle.ts';
 import { readPolicyFiles, readPolicySource } from '../../src/policy/source.ts';
 import { packBundle } from '../../src/policy/write-bundle.ts';
-import type { SignatureConfig } from '../../src/types.ts';
 import { buildLimitMs, buildOpaCli, noGo } from '../support/opa-cli.ts';
 
 const run = promisify(execFile);

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { createOtlpSink, createSyslogSink, type ShipParts } from '../../src/audit/ship/sinks.ts';
+import type { SyslogTarget } from '../../src/configured/ship.ts';
 import { createRing } from '../../src/management/ring.ts';
-import type { SyslogTarget } from '../../src/ship-config.ts';
 import { recordedOf, traceId } from '../audit/ship/recorded.ts';
 import { makeDirectory } from '../policy/directory.ts';
 import { run } from '../support/running.ts';

@@ -9,16 +9,11 @@ import { fileURLToPath } from 'node:url';
 import { type App, type AppOptions, startApp } from '../../src/app.ts';
 import type { RecordObserver } from '../../src/audit/record.ts';
 import { mintToken, type TokenClaims } from '../../src/cli/token.ts';
+import type { AdminScope, Config } from '../../src/configured/config.ts';
+import type { JwtConfig } from '../../src/configured/identity.ts';
+import type { ShadowConfig } from '../../src/configured/policy.ts';
 import { createLogger, type Logger } from '../../src/telemetry/log.ts';
-import type {
-  AdminEvent,
-  AdminScope,
-  AuditEvent,
-  Config,
-  JwtConfig,
-  ShadowConfig,
-  ShadowEvent,
-} from '../../src/types.ts';
+import type { AdminEvent, AuditEvent, ShadowEvent } from '../../src/types.ts';
 import { policyConfig } from './policy-config.ts';
 
 export const shippedPolicy = fileURLToPath(new URL('../../policies/', import.meta.url));

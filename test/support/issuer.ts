@@ -7,7 +7,7 @@ import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { IssuerConfig } from '../../src/types.ts';
+import type { IssuerConfig } from '../../src/configured/identity.ts';
 import { issue, issueAuthority } from './certificates.ts';
 import { materialOf } from './tls.ts';
 

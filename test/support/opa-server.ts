@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { OpaConfig } from '../../src/types.ts';
+import type { OpaConfig } from '../../src/configured/policy.ts';
 import { findFreePort } from './free-port.ts';
 import { buildOpaCli } from './opa-cli.ts';
 

@@ -1,4 +1,4 @@
-import type { PolicyConfig } from '../../src/types.ts';
+import type { PolicyConfig } from '../../src/configured/policy.ts';
 
 /** A policy's section as the defaults of the configuration give it, but for what a test needs. */
 export function policyConfig(over: Partial<PolicyConfig> = {}): PolicyConfig {

@@ -2,9 +2,8 @@
 import { once } from 'node:events';
 import { type Agent, createServer, request } from 'node:https';
 import type { ConnectionOptions, TlsOptions } from 'node:tls';
-
+import type { ListenTls, TlsMaterial, UpstreamTls } from '../../src/configured/tls.ts';
 import { checkMaterial } from '../../src/tls/material.ts';
-import type { ListenTls, TlsMaterial, UpstreamTls } from '../../src/types.ts';
 import type { Issued } from './certificates.ts';
 
 interface Cleaner {

@@ -7,10 +7,9 @@ import { Socket } from 'node:net';
 import { after, before, describe, it, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, createServer, TLSSocket } from 'node:tls';
-
+import type { ClientCertificateConfig } from '../../src/configured/identity.ts';
 import { createCertify } from '../../src/identity/client-certificate.ts';
 import { createRevocations, parseRevocations } from '../../src/identity/revocations.ts';
-import type { ClientCertificateConfig } from '../../src/types.ts';
 import { undisturbed } from '../support/at-best.ts';
 import { type CertificateRequest, type Issued, issue, issueAuthority } from '../support/certificates.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';

@@ -1,9 +1,8 @@
 /** The upstream over TLS: who is not verified gets nothing of the request, and the caller a 502 that names nobody. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-
+import type { UpstreamTls } from '../../src/configured/tls.ts';
 import { RequestError } from '../../src/errors.ts';
-import type { UpstreamTls } from '../../src/types.ts';
 import { openConnections } from '../../src/upstream/connections.ts';
 import { createUpstream } from '../../src/upstream/proxy.ts';
 import { issue, issueAuthority } from '../support/certificates.ts';

@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
+import type { TlsMaterial } from '../../src/configured/tls.ts';
 import { watchCertificates } from '../../src/tls/watch.ts';
-import type { TlsMaterial } from '../../src/types.ts';
 import { type Issued, issue } from '../support/certificates.ts';
 import { materialOf } from '../support/tls.ts';
 

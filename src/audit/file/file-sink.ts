@@ -6,9 +6,9 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
-
+import type { AuditFileConfig } from '../../configured/audit.ts';
 import { ConfigError, RequestError } from '../../errors.ts';
-import type { AuditFileConfig, DecisionEvent } from '../../types.ts';
+import type { DecisionEvent } from '../../types.ts';
 import { type AuditSink, toLineJson } from '../sink.ts';
 import { createSignHead } from './heads.ts';
 import { createLedger } from './ledger.ts';

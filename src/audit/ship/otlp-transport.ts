@@ -3,9 +3,8 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-
+import type { OtlpConfig } from '../../configured/ship.ts';
 import { postJson } from '../../post-json.ts';
-import type { OtlpConfig } from '../../ship-config.ts';
 import { NotDelivered } from './shipper.ts';
 
 const compress = promisify(gzip);

@@ -1,7 +1,7 @@
 /** The two sinks that ship records: to a syslog receiver and to an OpenTelemetry collector. */
 import { randomUUID } from 'node:crypto';
 
-import type { OtlpConfig, SyslogConfig } from '../../ship-config.ts';
+import type { OtlpConfig, SyslogConfig } from '../../configured/ship.ts';
 import type { AuditSink, Recorded } from '../sink.ts';
 import { buildOtlpPayload } from './otlp-payload.ts';
 import { postOtlp } from './otlp-transport.ts';

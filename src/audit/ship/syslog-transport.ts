@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { connect as connectPlain, isIPv6, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
-import type { SyslogConfig } from '../../ship-config.ts';
+import type { SyslogConfig } from '../../configured/ship.ts';
 import { NotDelivered } from './shipper.ts';
 import { frameSyslog } from './syslog-message.ts';
 

@@ -11,9 +11,9 @@ import { registerHooks } from 'node:module';
 import { dirname, extname, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
-
+import type { PolicyConfig } from '../../configured/policy.ts';
 import { PolicyError } from '../../errors.ts';
-import type { DecisionEngine, LoadedPolicy, PolicyConfig, PolicySet } from '../../types.ts';
+import type { DecisionEngine, LoadedPolicy, PolicySet } from '../../types.ts';
 import { readExports } from './module-exports.ts';
 import { findPlace } from './module-place.ts';
 import { toPlain } from './plain-value.ts';

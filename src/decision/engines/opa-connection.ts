@@ -4,9 +4,8 @@
  */
 import { Agent, type IncomingMessage, request as plainRequest, type RequestOptions } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
-
+import type { OpaConfig } from '../../configured/policy.ts';
 import { EvaluationError } from '../../errors.ts';
-import type { OpaConfig } from '../../types.ts';
 import { type OpaCredentials, watchCredentials } from './opa-credentials.ts';
 
 export interface OpaAnswer {

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 
-import type { OpaConfig, TlsMaterial } from '../../types.ts';
+import type { OpaConfig } from '../../configured/policy.ts';
+import type { TlsMaterial } from '../../configured/tls.ts';
 
 export interface OpaCredentials {
   readonly token: string | undefined;

@@ -6,10 +6,10 @@ import { OpaApiClientCore } from '@open-policy-agent/opa/core.js';
 import { executePolicyWithInput } from '@open-policy-agent/opa/funcs/executePolicyWithInput.js';
 import { HTTPClient } from '@open-policy-agent/opa/lib/http.js';
 import { ClientError, ServerError } from '@open-policy-agent/opa/sdk/models/errors';
-
+import type { OpaConfig } from '../../configured/policy.ts';
 import { EvaluationError, PolicyError } from '../../errors.ts';
 import { parseExactJson } from '../../exact-json.ts';
-import type { DecisionEngine, InputNeeds, LoadedPolicy, OpaConfig, PolicyInput, PolicySet } from '../../types.ts';
+import type { DecisionEngine, InputNeeds, LoadedPolicy, PolicyInput, PolicySet } from '../../types.ts';
 import { createCircuit } from './circuit.ts';
 import { createOpaConnection, type OpaAnswer, type OpaConnection } from './opa-connection.ts';
 

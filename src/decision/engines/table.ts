@@ -4,7 +4,9 @@
  *
  * Imported only when configured: a sidecar on compiled Rego loads neither Cedar nor a client for a remote OPA.
  */
-import type { DecisionEngine, PolicyConfig } from '../../types.ts';
+
+import type { PolicyConfig } from '../../configured/policy.ts';
+import type { DecisionEngine } from '../../types.ts';
 
 /** @param config of the policy that the engine is for; an engine's own options stand below its name */
 type EngineFactory = (config: PolicyConfig) => Promise<DecisionEngine>;

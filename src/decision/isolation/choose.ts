@@ -1,5 +1,7 @@
 /** Where a policy is evaluated, by what is known of it before it runs (docs/engines.md). */
-import type { DecisionEngine, InputNeeds, PolicyConfig, PolicySet } from '../../types.ts';
+
+import type { PolicyConfig } from '../../configured/policy.ts';
+import type { DecisionEngine, InputNeeds, PolicySet } from '../../types.ts';
 
 /** `by_input`: inline, but for inputs that are large. */
 export interface Place {

@@ -1,6 +1,8 @@
 /** Loads a policy where it is to be evaluated: in this thread, in threads of its own, or in both. */
+
+import type { PolicyConfig } from '../../configured/policy.ts';
 import { EvaluationError, PolicyError } from '../../errors.ts';
-import type { DecisionEngine, LoadedPolicy, PolicyConfig, PolicyInput, PolicySet } from '../../types.ts';
+import type { DecisionEngine, LoadedPolicy, PolicyInput, PolicySet } from '../../types.ts';
 import { choosePlace, type Place, readsOpenEnded, shortInputs } from './choose.ts';
 import { isLargeInput } from './large-input.ts';
 import type { PackedPolicy } from './messages.ts';

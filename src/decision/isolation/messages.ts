@@ -3,8 +3,10 @@
  *
  * Inputs and results go as JSON text: a string crosses in half the time of an object, and the wasm engine wants text anyway.
  */
+
+import type { PolicyConfig } from '../../configured/policy.ts';
 import type { EvaluationCode, PolicyFault } from '../../errors.ts';
-import type { EntrypointShape, PolicyConfig, PolicySet } from '../../types.ts';
+import type { EntrypointShape, PolicySet } from '../../types.ts';
 
 /** A policy whose bytes are shared: a thread that is started later reads the same ones, and nothing is copied to hand it over. */
 export interface PackedPolicy extends Omit<PolicySet, 'data'> {

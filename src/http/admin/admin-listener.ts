@@ -5,11 +5,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
 import express from 'express';
-
+import type { AdminScope, AdminToken } from '../../configured/config.ts';
 import { RequestError } from '../../errors.ts';
 import { createBodyBudget } from '../../input/body.ts';
 import { checkHead } from '../../input/head.ts';
-import type { AdminScope, AdminToken } from '../../types.ts';
 import { readRequestId } from '../correlation.ts';
 import { linger } from '../linger.ts';
 import { createAuthenticate } from './authenticate.ts';

@@ -1,7 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-
+import type { AdminToken } from '../../configured/config.ts';
 import { RequestError } from '../../errors.ts';
-import type { AdminToken } from '../../types.ts';
 
 const longestToken = 4096;
 

@@ -1,5 +1,5 @@
 /** What the ops thread and the event loop say to each other. */
-import type { Address } from '../../types.ts';
+import type { Address } from '../../configured/config.ts';
 import type { OpsAnswer, OpsQuestion } from './answer-ops.ts';
 import type { ChannelEnd } from './channel.ts';
 

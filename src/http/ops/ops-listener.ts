@@ -4,7 +4,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, Worker } from 'node:worker_threads';
 
-import type { Address } from '../../types.ts';
+import type { Address } from '../../configured/config.ts';
 import { answerOps, type OpsSources, plain } from './answer-ops.ts';
 import { openChannel } from './channel.ts';
 import { type FromThread, nowMs, type OpsThreadData, type ToThread } from './messages.ts';

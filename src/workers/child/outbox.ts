@@ -2,8 +2,9 @@
 
 import type { RecorderOptions, RecordObserver } from '../../audit/record.ts';
 import { toLineJson } from '../../audit/sink.ts';
+import type { AuditFileConfig } from '../../configured/audit.ts';
 import { RequestError } from '../../errors.ts';
-import type { AuditFileConfig, ShadowEvent } from '../../types.ts';
+import type { ShadowEvent } from '../../types.ts';
 import type { Count, FromWorker } from '../messages.ts';
 import { type Told, tellDecision, tellEnd } from '../told.ts';
 

@@ -1,4 +1,7 @@
 /** Policies that the primary has prepared, loaded where requests are decided. */
+
+import type { Config } from '../../configured/config.ts';
+import type { PolicyConfig } from '../../configured/policy.ts';
 import { describeLoaded } from '../../decision/isolation/pack.ts';
 import type { Shadow } from '../../decision/shadow.ts';
 import { createDeciding, type PolicyMember, uniteMembers } from '../../delivery/active-policy.ts';
@@ -9,7 +12,7 @@ import { loadPrepared } from '../../delivery/load-member.ts';
 import { nothing } from '../../delivery/policy-source.ts';
 import type { ChooseDeciding } from '../../delivery/share-callers.ts';
 import type { PolicyTelling } from '../../telling/policies.ts';
-import type { Config, DecidingPolicy, PolicyConfig } from '../../types.ts';
+import type { DecidingPolicy } from '../../types.ts';
 import type { Choices, LoadedOffer, Offer, Vitals } from '../messages.ts';
 
 export interface ReplicaOptions {

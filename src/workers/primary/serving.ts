@@ -2,12 +2,12 @@
 import type { Recorded } from '../../audit/sink.ts';
 import type { Served } from '../../composition/served.ts';
 import type { Prepared } from '../../composition/serving.ts';
+import type { Config } from '../../configured/config.ts';
 import type { WorkerDocument } from '../../http/admin/contract.ts';
 import type { DrainState } from '../../http/drain.ts';
 import type { Logger } from '../../telemetry/log.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { watchCertificates } from '../../tls/watch.ts';
-import type { Config } from '../../types.ts';
 import { openConnections } from '../../upstream/connections.ts';
 import { createVia } from '../../upstream/via.ts';
 import type { RecordedSources } from '../sources.ts';

@@ -7,7 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import { buildOtlpPayload } from '../../../src/audit/ship/otlp-payload.ts';
 import { postOtlp } from '../../../src/audit/ship/otlp-transport.ts';
 import { NotDelivered } from '../../../src/audit/ship/shipper.ts';
-import type { OtlpConfig } from '../../../src/ship-config.ts';
+import type { OtlpConfig } from '../../../src/configured/ship.ts';
 import { makeDirectory } from '../../policy/directory.ts';
 import { adminRecorded, recordedOf, traceId } from './recorded.ts';
 

@@ -2,7 +2,9 @@
  * What every engine must make of the same requests. A case names its policy, which stands once for each kind of text in
  * `policies/<kind>/<policy>/`; an engine that can't have a case says here why.
  */
-import type { Decision, PolicyConfig, PolicyInput } from '../../../src/types.ts';
+
+import type { PolicyConfig } from '../../../src/configured/policy.ts';
+import type { Decision, PolicyInput } from '../../../src/types.ts';
 import { modelRef } from '../input.ts';
 
 export type EngineName = 'wasm' | 'topdown' | 'opa' | 'cedar' | 'module';

@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
+import type { OpaConfig } from '../../../src/configured/policy.ts';
 import { createOpaEngine } from '../../../src/decision/engines/opa.ts';
 import { EvaluationError, PolicyError } from '../../../src/errors.ts';
-import type { LoadedPolicy, OpaConfig, PolicySet } from '../../../src/types.ts';
+import type { LoadedPolicy, PolicySet } from '../../../src/types.ts';
 import { atBest } from '../../support/at-best.ts';
 import { issue, issueAuthority } from '../../support/certificates.ts';
 import { findFreePort } from '../../support/free-port.ts';

@@ -3,11 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { PolicyConfig } from '../../../src/configured/policy.ts';
 import { createEngine } from '../../../src/decision/engines/table.ts';
 import { loadIsolated } from '../../../src/decision/isolation/isolate.ts';
 import { preparePolicy } from '../../../src/policy/prepare.ts';
 import { createToolchain } from '../../../src/policy/toolchain/toolchain.ts';
-import type { LoadedPolicy, PolicyConfig, PolicyInput } from '../../../src/types.ts';
+import type { LoadedPolicy, PolicyInput } from '../../../src/types.ts';
 import { policyConfig } from '../../support/policy-config.ts';
 import { policyInput } from '../input.ts';
 

@@ -5,12 +5,11 @@
 import assert from 'node:assert/strict';
 import { createSecretKey } from 'node:crypto';
 import { test } from 'node:test';
-
+import type { JwtConfig } from '../../../src/configured/identity.ts';
 import { readKeySet } from '../../../src/identity/jwks.ts';
 import { readTokenHeader } from '../../../src/identity/token-header.ts';
 import type { TrustedKey } from '../../../src/identity/verifier.ts';
 import { verifyToken } from '../../../src/identity/verify-token.ts';
-import type { JwtConfig } from '../../../src/types.ts';
 import { fetchVectors, readVectors, type Vector } from './vectors.ts';
 
 /** All that can be configured, so that only the keys narrow them. */

@@ -1,5 +1,6 @@
 /** What the configuration says of shipping records elsewhere (docs/audit.md). Types only; durations in ms. */
-import type { OpaConfig, UpstreamTls } from './types.ts';
+import type { OpaConfig } from './policy.ts';
+import type { UpstreamTls } from './tls.ts';
 
 /** Where a syslog receiver listens. */
 export type SyslogTarget =

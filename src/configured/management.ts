@@ -1,5 +1,6 @@
 /** What the configuration says of OPA's management APIs (docs/management.md). Types only; durations in ms, sizes in bytes. */
-import type { BundleConfig, OpaConfig, SignatureConfig, UpstreamTls } from './types.ts';
+import type { BundleConfig, OpaConfig, SignatureConfig } from './policy.ts';
+import type { UpstreamTls } from './tls.ts';
 
 /** A control plane, as OPA's `services` has it. */
 export interface ServiceConfig {
