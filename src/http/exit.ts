@@ -29,8 +29,9 @@ function describeEnd(status: number, end: DeliveryEnd, tap: Tap | undefined): Ex
   }
   const { usage, finishReason, ended, failed } = tap.report();
   const told = { status, usage, finishReason };
-  // Some clients close as soon as they have read the last frame, before the last chunk.
-  if (end === 'client_left' && !ended) return { ...told, outcome: 'aborted', error: 'client_closed_request' };
+  // Some clients close as soon as they have read the last frame, or one that tells of an error, before the last chunk.
+  if (end === 'client_left' && !ended && !failed)
+    return { ...told, outcome: 'aborted', error: 'client_closed_request' };
   if (end !== 'whole' && end !== 'client_left') return { ...told, outcome: 'incomplete', error: end };
   if (failed) return { ...told, outcome: 'error' };
   return { ...told, outcome: ended ? 'complete' : 'incomplete' };
