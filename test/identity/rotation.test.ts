@@ -17,7 +17,7 @@ const rotations = Number(process.env['ROTATIONS'] ?? 2);
 const everyMs = 5;
 const refreshMs = 200;
 const graceMs = 1000;
-/** A key that nobody was told of is looked for once in 30 s; the sidecar's begin when the first request is there. */
+/** A key that nobody was told of is looked for once in 30 s; the sidecar's begin when the first request of it is there. */
 const lookEveryMs = 31_000;
 /** Requests that a machine which is late may have under way. */
 const mostUnderWay = 500;
@@ -42,15 +42,16 @@ test('no request is refused while keys rotate, and none of a removed key is let 
   const load = startLoad(t, sidecar.url, issuer, current);
   const removals = new Map<string, Removal>();
   const startedMs = Date.now();
-  let lookedMs = Number.NEGATIVE_INFINITY;
+  /** The last moment in which a token with an unknown key id may have made the sidecar look. */
+  let unknownMs = Number.NEGATIVE_INFINITY;
   let withoutNotice = 0;
 
   for (let number = 1; number <= rotations; number += 1) {
     const next = createIssuerKey(`key ${number}`);
     issuer.publish(current, next);
-    if (Date.now() >= lookedMs + lookEveryMs) {
-      // Used in the moment in which it is published: its first requests make the sidecar ask.
-      lookedMs = Date.now();
+    if (Date.now() >= unknownMs + lookEveryMs) {
+      // Used in the moment in which it is published: its first requests make the sidecar ask, or a question that was due
+      // has just told it; then the look is left to the key ids that are made up below.
       withoutNotice += 1;
     } else {
       load.pester(true);
@@ -59,6 +60,7 @@ test('no request is refused while keys rotate, and none of a removed key is let 
     load.use(next, current);
     await sleep(refreshMs);
     load.pester(false);
+    unknownMs = Date.now();
 
     const removal: Removal = { atMs: Date.now(), knownMs: Number.POSITIVE_INFINITY };
     issuer.publish(next);
@@ -68,7 +70,7 @@ test('no request is refused while keys rotate, and none of a removed key is let 
     await sleep(graceMs + refreshMs);
     load.use(next, next);
     current = next;
-    if (rotations > 10 && number === rotations / 2) await sleep(lookedMs + lookEveryMs - Date.now());
+    if (rotations > 10 && number === rotations / 2) await sleep(unknownMs + lookEveryMs - Date.now());
   }
 
   const sent = await load.stop();
