@@ -6,6 +6,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 import { type ErrorCode, RequestError } from '../errors.ts';
 import type { UpstreamAnswer } from '../upstream-answer.ts';
+import { type BodyWriter, openBody } from './body-writer.ts';
 import type { Filter } from './hide-usage.ts';
 import { watchPause } from './pause.ts';
 import type { Tap } from './tap.ts';
@@ -44,8 +45,10 @@ const lineFeed = 0x0a;
 export function deliver(delivery: Delivery): DeliveryInProgress {
   const { source, sink, tap, filter } = delivery;
   const length = Number(source.headers['content-length'] ?? Number.POSITIVE_INFINITY);
-  const gathered: Buffer[] | undefined = length <= longestGathered && filter === undefined ? [] : undefined;
+  const gathered: Buffer[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<DeliveryEnd>();
+  /** Undefined where it is gathered. */
+  let body: BodyWriter | undefined;
   let started = false;
   let ended = false;
   let lastByte = lineFeed;
@@ -56,8 +59,9 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
 
   sink.once('close', () => settle(sink.writableFinished ? 'whole' : 'client_left'));
 
-  if (gathered === undefined) {
+  if (length > longestGathered || filter !== undefined) {
     sink.writeHead(delivery.status, delivery.headers);
+    body = openBody(sink);
     // A model that loads sends headers long before its first token. Where the first bytes are here already, they go together.
     setImmediate(() => {
       if (!started && !ended) sink.flushHeaders();
@@ -75,28 +79,28 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
       delivery.onFirstByte();
     }
     pause?.end();
-    if (gathered !== undefined) gathered.push(chunk);
-    else send(filter === undefined ? chunk : filter.push(chunk));
+    if (body === undefined) gathered.push(chunk);
+    else send(body, filter === undefined ? chunk : filter.push(chunk));
     tap?.observe(chunk);
   }
 
   function onEnd(): void {
     if (ended) return;
-    if (gathered !== undefined) {
+    if (body === undefined) {
       sink.writeHead(delivery.status, delivery.headers);
       sink.end(gathered.length === 1 ? gathered[0] : Buffer.concat(gathered));
     } else {
       const rest = filter?.flush();
-      if (rest !== undefined && rest.length > 0) sink.write(rest);
-      sink.end();
+      if (rest !== undefined) body.write(rest);
+      body.end();
     }
     pause?.stop();
   }
 
-  function send(chunk: Buffer): void {
+  function send(to: BodyWriter, chunk: Buffer): void {
     if (chunk.length === 0) return;
     lastByte = chunk[chunk.length - 1] ?? lastByte;
-    if (sink.write(chunk)) return;
+    if (to.write(chunk)) return;
     source.pause();
     sink.once('drain', () => {
       pause?.end();
@@ -147,7 +151,7 @@ export function deliver(delivery: Delivery): DeliveryInProgress {
       return;
     }
     const separator = lastByte === lineFeed ? '' : '\n';
-    sink.write(Buffer.concat([Buffer.from(separator), frame]), () => {
+    body?.write(Buffer.concat([Buffer.from(separator), frame]), () => {
       clearTimeout(timer);
       sink.destroy();
     });
