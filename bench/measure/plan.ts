@@ -20,15 +20,15 @@ export interface Plan {
   readonly decisionMs: number;
 }
 
-/** Some two and a half minutes. Many short rounds: what disturbs the machine for a second is then in few of them. */
+/** Some four minutes. Many short rounds: what disturbs the machine for a second is then in few of them. */
 export const full: Plan = {
   warmUpMs: 5000,
   idleMs: 1000,
   requestRounds: 24,
   requestMs: 300,
-  streamRounds: 10,
+  streamRounds: 30,
   streams: 16,
-  frames: 500,
+  frames: 250,
   settlingRounds: 8,
   firstTokenRounds: 5,
   firstTokenMs: 400,
