@@ -1,12 +1,17 @@
+import { readFileSync } from 'node:fs';
+
 import type { z } from 'zod';
-import { configJsonSchema } from './schema.ts';
 
 /** A member as the JSON Schema describes it. */
 export type Member = z.core.JSONSchema.BaseSchema;
 
+/** Published, seen from `src/` and from `dist/`; a test holds it against `schema.ts`. */
+const schemaFile = new URL('../../docs/schemas/config.json', import.meta.url);
+let wholeSchema: Member | undefined;
+
 /** The member at a path; undefined if there is none. List items are reached by their index. */
 export function memberAt(path: readonly (string | number)[]): Member | undefined {
-  let member: Member | undefined = configJsonSchema;
+  let member: Member | undefined = readSchema();
   for (const part of path) {
     if (member === undefined) return undefined;
     const { properties, items }: Member = member;
@@ -14,6 +19,12 @@ export function memberAt(path: readonly (string | number)[]): Member | undefined
     else member = properties !== undefined && Object.hasOwn(properties, part) ? asMember(properties[part]) : undefined;
   }
   return member;
+}
+
+/** Read once, and only where something asks for a member. */
+function readSchema(): Member {
+  wholeSchema ??= asMember(JSON.parse(readFileSync(schemaFile, 'utf8'))) ?? {};
+  return wholeSchema;
 }
 
 function asMember(value: unknown): Member | undefined {
@@ -32,7 +43,7 @@ export function takesText(member: Member): boolean {
 
 /** Every path that is settable, list items as index 0. */
 export function allPaths(
-  member: Member = configJsonSchema,
+  member: Member = readSchema(),
   path: readonly (string | number)[] = [],
 ): (string | number)[][] {
   const deeper = Object.entries(member.properties ?? {}).flatMap(([name, value]) => {
