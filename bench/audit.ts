@@ -13,7 +13,7 @@ import { buildBundle } from './measure/bundle.ts';
 import { measureDifference } from './measure/in-place.ts';
 import { connections, loadOf, startSidecar } from './measure/peers.ts';
 import { quantileOf } from './measure/statistics.ts';
-import { type Peer, startPeer } from './peers/process.ts';
+import { keepOn, type Peer, startPeer } from './peers/process.ts';
 import { defaultPolicy, furnishSidecar, signToken, withDirectory } from './peers/sidecar-home.ts';
 
 /** Requests a second of those whose time counts, and of those whose CPU does. */
@@ -39,11 +39,7 @@ await withDirectory(async (directory) => {
   const stdout = await open(join(directory, 'stdout.jsonl'), 'w');
   await using stack = new AsyncDisposableStack();
   stack.defer(() => stdout.close());
-  const keep = async (starting: Promise<Peer>): Promise<Peer> => {
-    const peer = await starting;
-    stack.defer(() => peer.stop());
-    return peer;
-  };
+  const keep = keepOn(stack);
   const sink = await measureSink(directory);
   print('async: the file by itself, CPU a request, best of its rounds', sink.bestUs, 'µs');
   print('async: the file by itself, CPU a request, in the middle', sink.middleUs, 'µs', [sink.middleUs, aims.asyncUs]);

@@ -10,7 +10,7 @@ import { drive } from './load/drive.ts';
 import { buildBundle } from './measure/bundle.ts';
 import { loadOf, startSidecar } from './measure/peers.ts';
 import { medianOf, medianRatio, quantileOf } from './measure/statistics.ts';
-import { type Peer, startPeer } from './peers/process.ts';
+import { keepOn, type Peer, startPeer } from './peers/process.ts';
 import { defaultPolicy, furnishSidecar, withDirectory } from './peers/sidecar-home.ts';
 
 /** Enough that no worker waits for a client. */
@@ -33,11 +33,7 @@ await withDirectory(async (directory) => {
   const stdout = await open(join(directory, 'stdout.jsonl'), 'w');
   await using stack = new AsyncDisposableStack();
   stack.defer(() => stdout.close());
-  const keep = async (starting: Promise<Peer>): Promise<Peer> => {
-    const peer = await starting;
-    stack.defer(() => peer.stop());
-    return peer;
-  };
+  const keep = keepOn(stack);
   const upstream = await keep(startPeer({ script: 'upstream.ts' }));
   const bundle = await buildBundle(directory, defaultPolicy);
   const sidecars = await Promise.all(

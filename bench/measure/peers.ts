@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { drive, type Load } from '../load/drive.ts';
 import { buildRequest, type Kind } from '../load/exchanges.ts';
-import { type Peer, startPeer } from '../peers/process.ts';
+import { keepOn, type Peer, startPeer } from '../peers/process.ts';
 import { awaitReady, defaultPolicy, furnishSidecar, type SidecarHome, signToken } from '../peers/sidecar-home.ts';
 import { buildBundle } from './bundle.ts';
 import type { Plan } from './plan.ts';
@@ -28,11 +28,7 @@ export const connections = 8;
 /** @param stack ends the processes */
 export async function startWays(plan: Plan, surroundings: Surroundings, stack: AsyncDisposableStack): Promise<Ways> {
   const { directory, auditFd } = surroundings;
-  const keep = async (starting: Promise<Peer>): Promise<Peer> => {
-    const peer = await starting;
-    stack.defer(() => peer.stop());
-    return peer;
-  };
+  const keep = keepOn(stack);
   const upstream = await keep(startPeer({ script: 'upstream.ts' }));
   const bare = await keep(startPeer({ script: 'bare.ts', args: [`http://127.0.0.1:${upstream.port}`] }));
   const bundlePath = await buildBundle(directory, defaultPolicy);

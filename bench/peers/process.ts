@@ -101,3 +101,12 @@ function awaitReport<Name extends Report['report']>(child: ChildProcess, name: N
 function isReport<Name extends Report['report']>(report: Report, name: Name): report is ReportOf<Name> {
   return report.report === name;
 }
+
+/** @returns what hands a process on once it is there, and ends it with the stack */
+export function keepOn(stack: AsyncDisposableStack): (starting: Promise<Peer>) => Promise<Peer> {
+  return async (starting) => {
+    const peer = await starting;
+    stack.defer(() => peer.stop());
+    return peer;
+  };
+}

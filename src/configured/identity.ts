@@ -50,16 +50,20 @@ export interface ClaimPaths
   readonly permissions_prefix?: string;
 }
 
-/** A key of Ollama's own command line, and who has it. */
-export interface OllamaKeyConfig {
-  readonly id: string;
-  readonly key: KeyObject;
-  /** The same key in OpenSSH's base64, as the caller sends it. */
-  readonly publicKey: string;
+/** What a caller has that is listed by its name, key or certificate. */
+export interface Grants {
   readonly roles: readonly string[];
   readonly agentRole: string | undefined;
   readonly permissions: readonly string[];
   readonly tenant: string | undefined;
+}
+
+/** A key of Ollama's own command line, and who has it. */
+export interface OllamaKeyConfig extends Grants {
+  readonly id: string;
+  readonly key: KeyObject;
+  /** The same key in OpenSSH's base64, as the caller sends it. */
+  readonly publicKey: string;
   /** Allowed difference between the time of a signature and now, either way, ms. */
   readonly clockToleranceMs: number;
 }
@@ -83,23 +87,16 @@ export interface KubernetesConfig {
   readonly serviceAccounts: readonly ServiceAccountConfig[];
 }
 
-export interface ServiceAccountConfig {
+export interface ServiceAccountConfig extends Grants {
   readonly namespace: string;
   readonly name: string;
-  readonly roles: readonly string[];
-  readonly agentRole: string | undefined;
-  readonly permissions: readonly string[];
   /** Absent: the namespace. */
   readonly tenant: string | undefined;
 }
 
 /** A client of the token endpoint. */
-export interface TokenClient {
+export interface TokenClient extends Grants {
   readonly id: string;
-  readonly roles: readonly string[];
-  readonly agentRole: string | undefined;
-  readonly permissions: readonly string[];
-  readonly tenant: string | undefined;
 }
 
 /** By id; of each secret its SHA-256. */
@@ -127,7 +124,7 @@ export interface TokenEndpointConfig {
 }
 
 /** A certificate that callers present, and whose it is. */
-export interface ClientCertificateConfig {
+export interface ClientCertificateConfig extends Grants {
   /** What of the certificate is compared. */
   readonly match: 'san_uri' | 'san_dns' | 'subject' | 'fingerprint';
   /** Compared whole; a DNS name in lower case, a fingerprint as 64 lower-case hexadecimal digits. */
@@ -135,9 +132,6 @@ export interface ClientCertificateConfig {
   readonly id: string;
   /** None: the certificate is no caller, it only carries the tokens of callers. */
   readonly roles: readonly string[];
-  readonly agentRole: string | undefined;
-  readonly permissions: readonly string[];
-  readonly tenant: string | undefined;
   /** Whether tokens of other callers count on its connections. */
   readonly carriesTokens: boolean;
 }
