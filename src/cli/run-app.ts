@@ -1,4 +1,6 @@
 /** Runs the sidecar until it is told to stop. Shared by `serve` and `quickstart`. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { type App, startApp } from '../app.ts';
 import type { Config } from '../configured/config.ts';
 import { giveMemoryBack } from '../give-back.ts';
@@ -23,6 +25,8 @@ export interface Running {
 
 /** For what is written and not sent yet, and for whoever waits for the drain at the admin listener. */
 const lastBytesMs = 1000;
+/** For the last lines of the log. */
+const lastLinesMs = 1000;
 
 /** @throws what `startApp` throws, before anything listens */
 export async function runApp(config: Config, options: RunOptions): Promise<Running> {
@@ -54,21 +58,38 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
   }
   const running = { app, log };
 
-  let stopping = false;
+  /** Where nobody reads the log any more, lines that wait when the process exits would be tried for ever: they go first. */
+  const exit = async (code: number): Promise<void> => {
+    await within(lastLinesMs, new Promise((resolve) => log.flush(resolve)));
+    process.exit(code);
+  };
+  let signals = 0;
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    // A second signal means now.
-    if (stopping) process.exit(1);
-    stopping = true;
+    signals += 1;
+    if (signals === 2) await stopNow(signal);
+    if (signals > 1) process.exit(1);
     log.info({ signal }, 'shutting down');
     // A person at a terminal has nobody who would have to hear of it first.
     const report = await running.app.leave(signal === 'SIGTERM' ? {} : { delayMs: 0 });
+    if (signals > 1) return;
     if (!report.drained) log.warn(report, 'requests in flight are cut: shutdown.grace is over');
     // What has ended may still be on its way to the clients.
     await running.app.close(lastBytesMs);
     await options.onClosed?.();
     await sinks.close();
-    log.flush();
-    process.exit(0);
+    await exit(0);
+  };
+  /** A second signal means now: what is in flight is cut, and told of. */
+  const stopNow = async (signal: NodeJS.Signals): Promise<void> => {
+    log.warn({ signal }, 'ending now: requests in flight are cut');
+    const cut = running.app.close(0).then(() => sinks.close());
+    await within(
+      lastBytesMs,
+      cut.catch((error: unknown) => log.error({ err: error }, 'could not end in order')),
+    );
+    running.app.tellNow();
+    sinks.flushNow();
+    await exit(1);
   };
   process.on('SIGTERM', (signal) => void stop(signal));
   process.on('SIGINT', (signal) => void stop(signal));
@@ -79,4 +100,8 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
     log.flush();
   });
   return running;
+}
+
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  await Promise.race([work, sleep(ms)]);
 }

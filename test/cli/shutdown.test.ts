@@ -77,14 +77,26 @@ test('Ctrl+C waits for no delay', { skip }, async (t) => {
   assert.ok(performance.now() - began < 20_000);
 });
 
-test('a second signal ends it at once, whatever is in flight', { skip }, async (t) => {
+test('a second signal ends it at once, and tells of what is in flight', { skip }, async (t) => {
   const { running, chat, exited } = await serve(t, { delay: '30s', grace: '30s' });
-  await chat();
+  const answers = await Promise.all([chat(), chat()]);
   running.process.kill('SIGTERM');
   await running.waitFor(/"state":"leaving"/);
   await sleep(50);
   running.process.kill('SIGTERM');
+  for (const answer of answers) await assert.rejects(answer.text());
   assert.equal(await exited, 1);
+  assert.equal(running.stdout().match(/"outcome":"incomplete"/g)?.length, 2, running.stdout());
+});
+
+test('it ends although nobody reads its log any more', { skip }, async (t) => {
+  const { running, chat, exited } = await serve(t, { delay: '30s', grace: '30s' });
+  await chat();
+  running.process.stderr?.destroy();
+  // Lines of both wait to be written when the process exits.
+  running.process.kill('SIGTERM');
+  running.process.kill('SIGINT');
+  assert.equal(await Promise.race([exited, sleep(20_000, 'it hangs', { ref: false })]), 1);
 });
 
 test('what is in flight when the grace is over is cut, told of, and does not keep the process', { skip }, async (t) => {
