@@ -68,6 +68,7 @@ export const byHand: Readonly<Record<string, string>> = {
   'test:series': 'test/telemetry/series.test.ts with more requests',
   'bench:reload': 'it measures, on a machine that does nothing else',
   'bench:audit': 'it measures, on a machine that does nothing else',
+  'bench:framing': 'it measures, on a machine that does nothing else',
   'bench:workers': 'it measures, on a machine that does nothing else',
   'bench:peers': 'it installs seven other gateways: test/bench/bench.test.ts reads its answers',
 };
