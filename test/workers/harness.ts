@@ -227,13 +227,18 @@ export function startLoad(
   { connections, subject }: { readonly connections: number; readonly subject?: (index: number) => string },
 ) {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
-  const asked: Asked[] = [];
+  const asked: (Asked & { readonly number: number })[] = [];
+  let begun = 0;
   let cut = 0;
   let stopped = false;
+  const { process: serving } = sidecar.running;
   const clients = Array.from({ length: connections }, async (_, index) => {
-    while (!stopped) {
+    // A test that fails stops nothing but its sidecar.
+    while (!stopped && serving.exitCode === null && serving.signalCode === null) {
+      begun += 1;
+      const number = begun;
       try {
-        asked.push(await sidecar.chat({ agent, ...(subject && { subject: subject(index) }) }));
+        asked.push({ number, ...(await sidecar.chat({ agent, ...(subject && { subject: subject(index) }) })) });
       } catch {
         cut += 1;
         await sleep(10);
@@ -241,7 +246,11 @@ export function startLoad(
     }
   });
   return {
+    /** In the order in which they were answered. */
     asked,
+    /** Answered requests that were begun behind so many. */
+    askedBehind: (count: number) => asked.filter(({ number }) => number > count),
+    begun: () => begun,
     cut: () => cut,
     async stop() {
       stopped = true;

@@ -30,10 +30,10 @@ test('good and broken policies under load: each good one in all workers at once,
   for (let number = 1; number <= 4; number += 1) {
     sidecar.writePolicy(numberedPolicy(number));
     assert.equal((await reload(sidecar))['result'], 'loaded');
-    // From here on none decides by the one before.
-    const from = load.asked.length + 9;
-    await until(() => load.asked.length > from + 90, 'requests by the new policy');
-    assert.deepEqual(new Set(load.asked.slice(from, from + 90).map(({ policy }) => policy)), new Set([`${number}`]));
+    // From here on none decides by the one before, but for those that were under way.
+    const begun = load.begun();
+    await until(() => load.askedBehind(begun).length > 90, 'requests by the new policy');
+    assert.deepEqual(new Set(load.askedBehind(begun).map(({ policy }) => policy)), new Set([`${number}`]));
     sidecar.writePolicy('package ollama.authz\nallow if true and\n');
     assert.equal((await reload(sidecar))['result'], 'refused');
     assert.deepEqual(await whoDecide(sidecar), new Set([`${number}`]));
