@@ -1,6 +1,7 @@
 /** The program and the module are the same Go: whatever one of them answers, the other one does. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -72,6 +73,16 @@ test('both read the same out of a policy, and refuse the same for the same reaso
   await assertSame((toolchain) =>
     toolchain.check({ modules: { 'a.rego': 'package a\n\np if input.modle == "x"' }, data: {}, schemas }),
   );
+});
+
+const noProc = skip || (process.platform === 'linux' ? false : 'what a process has open is looked up in /proc');
+
+test('the program has all that its runtime waits by before it gives up opening files', { skip: noProc }, async () => {
+  // A timer of the runtime's own would have to open it, and ends a process that can't.
+  await native.format({ modules: { 'a.rego': 'package a' } });
+  const open = `/proc/${native.pid()}/fd`;
+  const names = readdirSync(open).map((name) => readlinkSync(`${open}/${name}`));
+  assert.ok(names.includes('anon_inode:[eventpoll]'), names.join(' '));
 });
 
 test('a policy that is tested reaches no file, no network and no name by the program either', { skip }, async (t) => {
