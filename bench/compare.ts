@@ -30,7 +30,7 @@ await withDirectory(async (directory) => {
     const compared = await compareGateways(chosen, {
       rounds: values.quick ? 1 : 5,
       roundMs: 1500,
-      warmUpMs: 2500,
+      warmUpMs: 6000,
       frames: 200,
       makeDirectory: () => mkdtemp(join(directory, 'peer-')),
     });
