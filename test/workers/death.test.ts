@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { noModule } from '../policy/toolchain-fixture.ts';
-import { startLoad, startWorkers, until } from './harness.ts';
+import { startLoad, startWorkers, until, type WorkersSidecar } from './harness.ts';
 
 const skip = noModule;
 
@@ -86,6 +86,38 @@ test('a worker that begins while the sidecar drains takes no requests either', {
   assert.equal((await held).status, 200);
   assert.deepEqual((await drained)['drained'], true);
 });
+
+test('a second signal cuts what is in flight in every worker, and tells of it', { skip }, async (t) => {
+  const sidecar = await startWorkers(t);
+  const { process: serving } = sidecar.running;
+  sidecar.upstream.hold();
+  const held = await heldBy(sidecar, 4);
+  const exited = new Promise<number | null>((resolve) => serving.once('close', resolve));
+  serving.kill('SIGTERM');
+  await sidecar.running.waitFor(/shutting down/);
+  serving.kill('SIGTERM');
+  assert.equal(await exited, 1);
+  // The answer that says so may still get out.
+  for (const end of await Promise.all(held)) assert.match(end, /^(?:cut|503)$/);
+  const errors = sidecar.lines('completion').map(({ outcome, error }) => [outcome, error]);
+  assert.deepEqual(
+    errors,
+    Array.from({ length: 4 }, () => ['error', 'shutting_down']),
+  );
+  assert.deepEqual(await sidecar.findings(), []);
+});
+
+/** So many requests, once the upstream has them. */
+async function heldBy(sidecar: WorkersSidecar, count: number): Promise<readonly Promise<string>[]> {
+  const held = Array.from({ length: count }, () =>
+    sidecar.chat().then(
+      ({ status }) => String(status),
+      () => 'cut',
+    ),
+  );
+  await until(() => sidecar.upstream.requests() === count, 'requests at the upstream');
+  return held;
+}
 
 function childrenOf(pid = 0): readonly string[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
