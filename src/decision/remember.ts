@@ -69,10 +69,19 @@ export function rememberResults(policy: LoadedPolicy): LoadedPolicy {
 /** Texts of frozen values, which come with request after request: the principal is one. */
 const texts = new WeakMap<object, string>();
 
-/** JSON, but for strings, whose length says where they end; `undefined` stands for an absent member, which no JSON text is. */
-function describeValue(value: unknown): string | undefined {
+/**
+ * JSON, but for strings, whose length says where they end, and for arrays, whose elements may have a text already;
+ * `undefined` stands for an absent member, which no JSON text is.
+ */
+function describeValue(value: unknown): string {
   if (typeof value === 'string') return `s${value.length}:${value}`;
-  if (typeof value !== 'object' || value === null || !Object.isFrozen(value)) return JSON.stringify(value);
+  if (Array.isArray(value)) {
+    let text = `a${value.length}`;
+    for (const element of value) text += `\n${describeValue(element)}`;
+    return text;
+  }
+  if (typeof value !== 'object' || value === null) return String(value);
+  if (!Object.isFrozen(value)) return JSON.stringify(value);
   let text = texts.get(value);
   if (text === undefined) {
     text = JSON.stringify(value);

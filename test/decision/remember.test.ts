@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { rememberResults } from '../../src/decision/remember.ts';
+import { describeModel } from '../../src/input/ask/model.ts';
+import { resolveModelName } from '../../src/input/model-name.ts';
 import type { LoadedPolicy, PolicyInput } from '../../src/types.ts';
 import { policyInput } from './input.ts';
 
@@ -50,6 +52,28 @@ test('a value that pretends to be two does not meet another', () => {
   remembering.evaluate('a', policyInput({ model: 'x"\n"y', agent_role: 'z' }));
   remembering.evaluate('a', policyInput({ model: 'x', agent_role: 'y"\n"z' }));
   assert.equal(count(), 2);
+});
+
+test('a list that pretends to be another, or to be more members, does not meet it', () => {
+  const { remembering, count } = createPolicy({ members: ['tools', 'model'] });
+  const lists = [['x', 'y'], ['x\ns1:y'], ['x'], [], ['a1\ns1:x'], ['', ''], ['']];
+  for (const tools of lists) remembering.evaluate('a', policyInput({ tools, model: 's1:y' }));
+  remembering.evaluate('a', policyInput({ tools: ['x'], model: 'y' }));
+  assert.equal(count(), lists.length + 1);
+  for (const tools of lists) remembering.evaluate('a', policyInput({ tools: [...tools], model: 's1:y' }));
+  assert.equal(count(), lists.length + 1);
+});
+
+test('each of several models counts', () => {
+  const { remembering, count } = createPolicy({ members: ['model_refs'] });
+  const [ref] = describeModel(resolveModelName('llama3.2')).models;
+  const [other] = describeModel(resolveModelName('gpt-oss:20b-cloud')).models;
+  assert.ok(ref !== undefined && other !== undefined);
+  for (const refs of [[ref], [other], [ref, other], [other, ref]]) {
+    remembering.evaluate('a', policyInput({ model_refs: refs }));
+    remembering.evaluate('a', policyInput({ model_refs: refs.map((one) => ({ ...one })) }));
+  }
+  assert.equal(count(), 4);
 });
 
 test('nothing is remembered where results may differ', () => {

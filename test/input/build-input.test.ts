@@ -244,3 +244,22 @@ test('an input without content is recorded as it is', () => {
   const input = buildInput(facts('/api/chat', { ...chatBody, format: 'json' }), needs());
   assert.deepEqual(JSON.parse(JSON.stringify(withoutContent(input))), input);
 });
+
+test('no array of the input is frozen, or every line of the record would be written at a fifth of the speed', () => {
+  const requests: readonly (readonly [string, Record<string, unknown>])[] = [
+    ['/api/chat', { ...chatBody, tools: [{ type: 'function', function: { name: 'find' } }] }],
+    ['/v1/chat/completions', { ...chatBody, stop: ['a', 'b'] }],
+    ['/api/copy', { source: 'a', destination: 'b' }],
+    ['/api/show', { model: 'a', name: 'b' }],
+  ];
+  for (const [path, body] of requests) {
+    const input = buildInput(facts(path, body), everything);
+    const arrays = Object.entries(input).filter(([, value]) => Array.isArray(value) && value.length > 0);
+    assert.ok(arrays.some(([name]) => name === 'model_refs'));
+    assert.deepEqual(
+      arrays.filter(([, value]) => Object.isFrozen(value)).map(([name]) => name),
+      [],
+      path,
+    );
+  }
+});
