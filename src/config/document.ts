@@ -1,4 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { inOnePiece } from '../one-piece.ts';
 import type { Fault, Path } from './faults.ts';
 
 /** Counts from 1. */
@@ -81,7 +82,9 @@ export function readDocument(text: string): ReadDocument {
         return build(value, [...path, index], at);
       });
     }
-    return isScalar(node) ? node.value : null;
+    if (!isScalar(node)) return null;
+    // A piece of the file, which would keep all of it, and which names roles and callers in the record of each request.
+    return typeof node.value === 'string' ? inOnePiece(node.value) : node.value;
   };
 
   try {

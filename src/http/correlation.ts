@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
+import { inOnePiece } from '../one-piece.ts';
+
 /** Ids of the caller's that may stand in logs and go to the upstream. */
 const requestIdPattern = /^[\w.:-]{1,128}$/;
 
@@ -23,10 +25,15 @@ export interface Trace {
   readonly sampled: boolean;
 }
 
+/** A random UUID, for the record of a request. */
+export function createId(): string {
+  return inOnePiece(randomUUID());
+}
+
 /** @returns the caller's id, or a new one */
 export function readRequestId(headers: IncomingHttpHeaders): string {
   const sent = headers['x-request-id'];
-  return typeof sent === 'string' && requestIdPattern.test(sent) ? sent : randomUUID();
+  return typeof sent === 'string' && requestIdPattern.test(sent) ? sent : createId();
 }
 
 /** @returns undefined where the caller traces nothing, or says so in a way that others could read otherwise */
@@ -38,7 +45,7 @@ export function readTrace(headers: IncomingHttpHeaders): Trace | undefined {
   return {
     traceparent,
     tracestate: typeof tracestate === 'string' && isTracestate(tracestate) ? tracestate : undefined,
-    traceId,
+    traceId: inOnePiece(traceId),
     sampled: (Number.parseInt(flags, 16) & 1) === 1,
   };
 }

@@ -2,7 +2,6 @@
  * The listener that callers reach. Express hands every request to the pipeline; what never becomes a request, because
  * HTTP's parser gave up on it, is answered and recorded here.
  */
-import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -13,6 +12,7 @@ import type { Recorder } from '../audit/record.ts';
 import type { Config } from '../configured/config.ts';
 import { type ErrorCode, RequestError } from '../errors.ts';
 import { answerError, serializeAnswer } from './answer.ts';
+import { createId } from './correlation.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { SocketFaults } from './socket-faults.ts';
 import { createTlsServer, type HandshakeReport, type TlsListener } from './tls-server.ts';
@@ -89,7 +89,7 @@ export function createDataListener(options: DataListenerOptions): DataListener {
   return { server, replace: secured?.replace };
 
   function refuseSocket(socket: Duplex, method: string, error: RequestError): void {
-    const requestId = randomUUID();
+    const requestId = createId();
     const entry = record({ requestId, api: 'gateway', method });
     answerSocket(socket, error, requestId);
     entry.finish({ outcome: 'denied', status: error.status, error: error.code });

@@ -2,7 +2,6 @@
  * The way of a request, from top to bottom. This file alone knows the order of the stages; no stage knows another. Every
  * way out of it reaches `record.finish` exactly once.
  */
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { type Exit, type Recorder, recordReasons } from '../audit/record.ts';
@@ -33,7 +32,7 @@ import type { Via } from '../upstream/via.ts';
 import type { UpstreamAnswer } from '../upstream-answer.ts';
 import { answerDenial, answerError, renderErrorFrame, sendAnswer } from './answer.ts';
 import { answerKind } from './answer-kind.ts';
-import { asksForDebug, readRequestId, readTrace } from './correlation.ts';
+import { asksForDebug, createId, readRequestId, readTrace } from './correlation.ts';
 import { answerPreflight, createCors, isPreflight } from './cors.ts';
 import { type Deadline, startDeadline } from './deadline.ts';
 import type { DrainState } from './drain.ts';
@@ -173,7 +172,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         // One for the input and the decision: a reload may come between any two requests.
         const clientIp = request.socket.remoteAddress ?? '';
         const policy = parts.policy(principal, clientIp);
-        const decisionId = randomUUID();
+        const decisionId = createId();
         const facts = {
           requestId,
           decisionId,

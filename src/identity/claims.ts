@@ -1,5 +1,6 @@
 /** Reads a principal from verified claims. Defaults: design section 12, "Claims by default". */
 import type { ClaimPath, ClaimPaths } from '../configured/identity.ts';
+import { inOnePiece } from '../one-piece.ts';
 import type { Principal } from '../types.ts';
 
 type Claims = Readonly<Record<string, unknown>>;
@@ -58,7 +59,7 @@ function find(claims: Claims, path: ClaimPath): unknown {
 function withoutPrefix(names: readonly string[], prefix: string | undefined): readonly string[] {
   if (prefix === undefined) return names;
   return names.flatMap((name) =>
-    name.startsWith(prefix) && name.length > prefix.length ? [name.slice(prefix.length)] : [],
+    name.startsWith(prefix) && name.length > prefix.length ? [inOnePiece(name.slice(prefix.length))] : [],
   );
 }
 
@@ -75,5 +76,10 @@ function readList(value: unknown): readonly string[] | undefined {
 
 /** RFC 6749 section 3.3: a scope is words between spaces, whatever the issuer calls it. */
 function splitWords(value: unknown): unknown {
-  return typeof value === 'string' ? value.split(' ').filter((part) => part !== '') : value;
+  return typeof value === 'string'
+    ? value
+        .split(' ')
+        .filter((part) => part !== '')
+        .map(inOnePiece)
+    : value;
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 
 import type { KubernetesConfig } from '../configured/identity.ts';
+import { inOnePiece } from '../one-piece.ts';
 import type { Principal } from '../types.ts';
 import type { KeyRing, Verifier } from './verifier.ts';
 
@@ -43,7 +44,7 @@ export function readServiceAccount(claims: Claims, config: KubernetesConfig): Pr
   );
   if (entry === undefined) return 'its service account is not listed in identity.kubernetes.service_accounts';
   const { roles, agentRole, permissions, tenant = namespace } = entry;
-  return { id, kind: 'kubernetes', roles, agentRole, permissions, tenant, claims };
+  return { id: inOnePiece(id), kind: 'kubernetes', roles, agentRole, permissions, tenant, claims };
 }
 
 function fits(pattern: string, name: string): boolean {

@@ -1,4 +1,5 @@
-import type { InputNeeds, PolicyInput, Principal } from '../types.ts';
+import { inOnePiece } from '../one-piece.ts';
+import type { InputNeeds, ModelRef, PolicyInput, Principal } from '../types.ts';
 import { resolveAgentRole } from './agent-role.ts';
 import { type Asked, type AskedPrompt, contentMembers } from './ask/asked.ts';
 import { readCallerHeaders } from './caller-headers.ts';
@@ -34,7 +35,7 @@ export function buildInput(facts: InputFacts, needs: InputNeeds): PolicyInput {
   const { route, principal, asked } = facts;
   const agentRole = resolveAgentRole(principal, facts.rolePrecedence, needs);
   const headers = readCallerHeaders(facts.rawHeaders, asked?.metadata);
-  const model = asked === undefined ? undefined : shortName(asked.model);
+  const named = asked && nameModel(asked.model);
   const input: Draft = {
     version: 1,
     phase: 'request',
@@ -54,11 +55,11 @@ export function buildInput(facts: InputFacts, needs: InputNeeds): PolicyInput {
     mcp_server: 'ollama-proxy',
     tool_name: 'ollama-api',
     action: facts.method,
-    resource: model === undefined ? 'ollama' : `ollama/${model}`,
+    resource: named?.resource ?? 'ollama',
     llm_action: route.llmAction,
   };
   if (agentRole !== undefined) input.agent_role = agentRole;
-  if (model !== undefined) input.model = model;
+  if (named !== undefined) input.model = named.model;
   if (asked !== undefined) addAsked(input, asked, needs);
   if (headers.metadata !== undefined) input.metadata = headers.metadata;
   return input;
@@ -82,6 +83,18 @@ function describePrincipal(principal: Principal): PolicyInput['principal'] {
   });
   described.set(principal, description);
   return description;
+}
+
+/** A few models are asked for all the time, and each has its names once. */
+const names = new WeakMap<ModelRef, { readonly model: string; readonly resource: string }>();
+
+function nameModel(ref: ModelRef): { readonly model: string; readonly resource: string } {
+  const known = names.get(ref);
+  if (known !== undefined) return known;
+  const short = shortName(ref);
+  const fresh = { model: inOnePiece(short), resource: inOnePiece(`ollama/${short}`) };
+  names.set(ref, fresh);
+  return fresh;
 }
 
 function addAsked(input: Draft, asked: Asked, needs: InputNeeds): void {

@@ -1,4 +1,5 @@
 import { RequestError } from '../errors.ts';
+import { inOnePiece } from '../one-piece.ts';
 import type { ModelRef } from '../types.ts';
 
 const defaultHost = 'registry.ollama.ai';
@@ -65,7 +66,15 @@ function resolve(raw: string): ModelRef {
   const valid =
     validHost.test(host) && validNamespace.test(namespace) && validNameOrTag.test(name) && validNameOrTag.test(tag);
   if (!valid) throw new RequestError('invalid_model');
-  return { raw, full: `${host}/${namespace}/${name}:${tag}`, host, namespace, name, tag, source: sourceOf(name, tag) };
+  return {
+    raw: inOnePiece(raw),
+    full: inOnePiece(`${host}/${namespace}/${name}:${tag}`),
+    host: inOnePiece(host),
+    namespace: inOnePiece(namespace),
+    name: inOnePiece(name),
+    tag: inOnePiece(tag),
+    source: sourceOf(name, tag),
+  };
 }
 
 /** The shortest name of the same model: default host, namespace and tag dropped, lower case. */

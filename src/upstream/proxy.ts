@@ -9,6 +9,7 @@ import { createProxyMiddleware, type Plugin } from 'http-proxy-middleware';
 import type { Dispatcher } from 'undici';
 
 import { RequestError } from '../errors.ts';
+import { inOnePiece } from '../one-piece.ts';
 import type { UpstreamAnswer } from '../upstream-answer.ts';
 import { Answer } from './answer.ts';
 import { isAnswerable } from './answerable.ts';
@@ -39,7 +40,7 @@ export interface Upstream {
 }
 
 export function createUpstream({ baseUrl, connections, onTlsError }: UpstreamOptions): Upstream {
-  const id = baseUrl.origin;
+  const id = inOnePiece(baseUrl.origin);
   const pathPrefix = baseUrl.pathname.replace(/\/$/, '');
   const terms: Terms = { id, connections, onTlsError };
 
