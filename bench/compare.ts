@@ -31,6 +31,7 @@ await withDirectory(async (directory) => {
       rounds: values.quick ? 1 : 5,
       roundMs: 1500,
       warmUpMs: 6000,
+      wakeMs: 500,
       frames: 200,
       makeDirectory: () => mkdtemp(join(directory, 'peer-')),
     });

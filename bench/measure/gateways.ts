@@ -4,7 +4,7 @@ import { findFreePort } from '../../test/support/free-port.ts';
 import { drive, type Load } from '../load/drive.ts';
 import { buildRequest, type Kind } from '../load/exchanges.ts';
 import type { Gateway } from '../peers/gateways/gateway.ts';
-import { type Peer, startPeer } from '../peers/process.ts';
+import { keepOn, startPeer } from '../peers/process.ts';
 import { signToken } from '../peers/sidecar-home.ts';
 import { cpuPerFrame, cpuPerRequest } from './costs.ts';
 import { type Round, runRound, type Way } from './rounds.ts';
@@ -22,6 +22,8 @@ export interface GatewayPlan {
   readonly rounds: number;
   readonly roundMs: number;
   readonly warmUpMs: number;
+  /** Load before each round of answers that does not count. */
+  readonly wakeMs: number;
   /** Of a stream, the last one that carries the counts not included. */
   readonly frames: number;
   readonly makeDirectory: () => Promise<string>;
@@ -39,17 +41,14 @@ interface Running {
 
 export async function compareGateways(gateways: readonly Gateway[], plan: GatewayPlan): Promise<readonly Compared[]> {
   await using stack = new AsyncDisposableStack();
-  const keep = (peer: Peer): Peer => {
-    stack.defer(() => peer.stop());
-    return peer;
-  };
-  const upstream = keep(await startPeer({ script: 'upstream.ts' }));
+  const keep = keepOn(stack);
+  const upstream = await keep(startPeer({ script: 'upstream.ts' }));
   const running: Running[] = [];
   for (const gateway of gateways) {
     const version = await gateway.prepare();
     const port = await findFreePort();
     const directory = await plan.makeDirectory();
-    const peer = keep(await gateway.start({ port, upstreamPort: upstream.port, directory }));
+    const peer = await keep(gateway.start({ port, upstreamPort: upstream.port, directory }));
     const way = { name: gateway.name, port: peer.port, peer, idleUsPerS: 0 };
     running.push({ gateway, version, way, loadOf: (kind) => loadOf(gateway, plan, upstream.port, kind) });
   }
@@ -57,8 +56,8 @@ export async function compareGateways(gateways: readonly Gateway[], plan: Gatewa
     if (gateway.noStreams === undefined) await drive({ ...of('sse'), port: way.port });
     await drive({ ...of('completion'), durationMs: plan.warmUpMs, port: way.port });
   }
-  const answers = await measure(running, plan.rounds, 'completion');
-  const streams = await measure(running, plan.rounds, 'sse');
+  const answers = await measure(running, plan, 'completion');
+  const streams = await measure(running, plan, 'sse');
   return running.map(({ gateway, version }, index) => ({
     frames: plan.frames,
     gateway,
@@ -68,11 +67,13 @@ export async function compareGateways(gateways: readonly Gateway[], plan: Gatewa
   }));
 }
 
-async function measure(running: readonly Running[], rounds: number, kind: Kind): Promise<Round[][]> {
+async function measure(running: readonly Running[], plan: GatewayPlan, kind: Kind): Promise<Round[][]> {
   const measured: Round[][] = running.map(() => []);
-  for (let round = 0; round < rounds; round += 1) {
+  for (let round = 0; round < plan.rounds; round += 1) {
     for (const [index, { gateway, way, loadOf: of }] of running.entries()) {
       if (kind === 'sse' && gateway.noStreams !== undefined) continue;
+      // It waited while all the others had their round: how it wakes up is another question.
+      if (kind === 'completion') await drive({ ...of(kind), durationMs: plan.wakeMs, port: way.port });
       measured[index]?.push(await runRound(way, of(kind)));
     }
   }

@@ -61,7 +61,7 @@ test('gateways are asked for answers and for streams in one run, and make a tabl
 }, async () => {
   const table = await withDirectory(async (directory) => {
     await using auditLog = await open(join(directory, 'audit.jsonl'), 'w');
-    const plan = { rounds: 1, roundMs: 50, warmUpMs: 20, frames: 5, makeDirectory: async () => directory };
+    const plan = { rounds: 1, roundMs: 50, warmUpMs: 20, wakeMs: 20, frames: 5, makeDirectory: async () => directory };
     return renderComparison(await compareGateways([bareProxy, sidecar(auditLog.fd)], plan));
   });
   const [, , bare = '', ours = ''] = table.split('\n');
