@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 
 import { openBody } from '../src/stream/body-writer.ts';
+import { portOf } from '../test/support/port-of.ts';
 import { buildFrames } from './load/exchanges.ts';
 import { medianOf, medianRatio } from './measure/statistics.ts';
 
@@ -43,8 +44,7 @@ async function measure(rounds: number): Promise<void> {
     response.flushHeaders();
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const port = portOf(server);
   const client = new Worker(new URL(import.meta.url));
   const costs = new Map<string, number[]>();
   for (let round = 0; round < settling + rounds; round += 1) {

@@ -6,7 +6,7 @@ import { Agent } from 'node:http';
 
 import express from 'express';
 import { createProxyMiddleware } from 'http-proxy-middleware';
-
+import { portOf } from '../../test/support/port-of.ts';
 import { announce } from './meter.ts';
 
 const [, , target, unlimited] = process.argv;
@@ -14,6 +14,5 @@ const app = express();
 const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
 app.use(createProxyMiddleware({ target: target ?? '', ...(unlimited !== undefined && { agent }) }));
 const server = app.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  announce(typeof address === 'object' && address !== null ? address.port : 0);
+  announce(portOf(server));
 });

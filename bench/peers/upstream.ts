@@ -3,7 +3,7 @@
  * frame at each tick, because frames that leave together would reach a proxy in one read and cost it one.
  */
 import { createServer, type Socket } from 'node:net';
-
+import { portOf } from '../../test/support/port-of.ts';
 import { type Asked, buildFrames, model, readAsked } from '../load/exchanges.ts';
 import { announce } from './meter.ts';
 
@@ -45,8 +45,7 @@ const server = createServer({ noDelay: true }, (socket) => {
 });
 
 server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  announce(typeof address === 'object' && address !== null ? address.port : 0);
+  announce(portOf(server));
 });
 
 function answer(socket: Socket, asked: Asked): void {

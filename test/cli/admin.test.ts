@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { adminToken } from '../support/admin.ts';
 import { numberedPolicy, reload, startChanging, whoDecides } from '../support/changing-policy.ts';
 import type { TestSidecar } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 import { opallama } from './command.ts';
 
 test('status, rollout, rollback and reload say what they did, for people and for machines', async (t) => {
@@ -95,9 +96,7 @@ async function startBefore(t: TestContext, { adminUrl }: TestSidecar, reloading:
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.close().closeAllConnections());
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
+  return portOf(server);
 }
 
 test('a wrong call ends with code 2 and says what to do', async (t) => {

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-
+import { portOf } from '../support/port-of.ts';
 import { run } from '../support/running.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -57,10 +57,9 @@ test('an Ollama that answers is used, and the practice upstream is not', async (
   });
   await new Promise<void>((resolve) => ollama.listen(0, '127.0.0.1', resolve));
   t.after(() => ollama.close());
-  const address = ollama.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(ollama);
 
-  const running = quickstart(t, `127.0.0.1:${address.port}`);
+  const running = quickstart(t, `127.0.0.1:${port}`);
   await running.waitFor(/Ctrl\+C stops it/);
   assert.doesNotMatch(running.stderr(), /practice/);
   assert.match(await paste(running.stderr(), 'Allowed'), /"eval_count":5/);

@@ -10,6 +10,7 @@ import { after, test } from 'node:test';
 import type { AuditEvent } from '../../src/types.ts';
 import { noModule } from '../policy/toolchain-fixture.ts';
 import { startTestSidecar } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 import { opallama } from './command.ts';
 
 const skip = noModule;
@@ -42,10 +43,9 @@ async function record(): Promise<readonly AuditEvent[]> {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length }).end(answer);
   }).listen(0, '127.0.0.1');
   await once(upstream, 'listening');
-  const address = upstream.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(upstream);
   const sidecar = await startTestSidecar({
-    upstream: `http://127.0.0.1:${address.port}`,
+    upstream: `http://127.0.0.1:${port}`,
     policy: { 'authz.rego': rules.served },
   });
   const ask = async (subject: string | undefined, model: string): Promise<void> => {

@@ -13,6 +13,7 @@ import { createKubernetesKeys } from '../../src/identity/kubernetes-keys.ts';
 import { createRevocations } from '../../src/identity/revocations.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
 import { type Cluster, startCluster } from '../support/kubernetes/cluster.ts';
+import { portOf } from '../support/port-of.ts';
 
 /** The shipped way to decide by namespace and pod; `roles` stay what the configuration says. */
 const policy = {
@@ -71,9 +72,8 @@ after(async () => {
 });
 
 function urlOf(server: Server): string {
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return `http://127.0.0.1:${address.port}`;
+  const port = portOf(server);
+  return `http://127.0.0.1:${port}`;
 }
 
 const ask = (token: string, at: TestSidecar = sidecar) =>

@@ -6,6 +6,7 @@ import { constants, setPriority } from 'node:os';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { portOf } from '../support/port-of.ts';
 
 export interface Call {
   readonly agent?: Agent;
@@ -114,8 +115,7 @@ export async function startIdleServer(t: TestContext): Promise<number> {
 
 if (process.argv[2] === 'idle') {
   const server = createServer((_, response) => response.end('ok')).listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    process.send?.(typeof address === 'object' && address !== null ? address.port : 0);
+    process.send?.(portOf(server));
   });
   process.on('disconnect', () => process.exit(0));
 }

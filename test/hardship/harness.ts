@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { findFreePort } from '../support/free-port.ts';
+import { portOf } from '../support/port-of.ts';
 import { chatOf } from './ask.ts';
 
 const inside = new URL('inside.ts', import.meta.url).href;
@@ -161,9 +162,8 @@ export async function startScripted(
     server.close();
     server.closeAllConnections();
   });
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return `http://127.0.0.1:${address.port}`;
+  const port = portOf(server);
+  return `http://127.0.0.1:${port}`;
 }
 
 export const wholeAnswer = '{"message":{"content":"hi"},"done":true,"prompt_eval_count":3,"eval_count":1}\n';

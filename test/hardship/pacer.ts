@@ -3,6 +3,7 @@
  * `options.interval_ms` and `options.num_predict` of the request say how often and how many.
  */
 import { createServer, type ServerResponse } from 'node:http';
+import { portOf } from '../support/port-of.ts';
 
 interface Stream {
   readonly response: ServerResponse;
@@ -54,7 +55,6 @@ setInterval(() => {
 }, 1);
 
 server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  process.send?.(typeof address === 'object' && address !== null ? address.port : 0);
+  process.send?.(portOf(server));
 });
 process.on('disconnect', () => process.exit(0));

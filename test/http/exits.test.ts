@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditEvent } from '../../src/types.ts';
 import { patient } from '../support/at-best.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 
 // Times are short here: what a held up process spoils is carried out anew.
 const it = patient(define);
@@ -101,12 +102,6 @@ async function startUpstream(): Promise<Server> {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return server;
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
 }
 
 describe('every exit of a request', () => {

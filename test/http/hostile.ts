@@ -8,6 +8,7 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditEvent } from '../../src/types.ts';
 import { startTestSidecar, type TestSidecar, type TestSidecarOptions } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 import { headerOf, parseMessage, parseResponses, type RawMessage, statusOf } from '../support/raw-http.ts';
 
 export interface Forwarded {
@@ -96,13 +97,12 @@ export async function startHostile(
   });
   upstream.listen(0, '127.0.0.1');
   await once(upstream, 'listening');
-  const address = upstream.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(upstream);
   const sidecar = await startTestSidecar({
     policy: allowAll,
     ...rest,
     limits: { body: 4000, bodiesTotal: 64_000, ...rest.limits },
-    upstream: `http://127.0.0.1:${address.port}`,
+    upstream: `http://127.0.0.1:${port}`,
   });
   const token = sidecar.token();
 

@@ -13,6 +13,7 @@ import type { AuditEvent } from '../../src/types.ts';
 import { openConnections } from '../../src/upstream/connections.ts';
 import { createUpstream } from '../../src/upstream/proxy.ts';
 import { createVia } from '../../src/upstream/via.ts';
+import { portOf } from '../support/port-of.ts';
 
 const config: Config = {
   listen: {
@@ -88,9 +89,8 @@ async function startPipeline(t: TestContext, broken: Partial<PipelineParts>) {
     server.closeAllConnections();
     server.close();
   });
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return { url: `http://127.0.0.1:${address.port}`, events, told, pipeline };
+  const port = portOf(server);
+  return { url: `http://127.0.0.1:${port}`, events, told, pipeline };
 }
 
 test('a stage that throws what it should not is a 500 that says nothing of it', async (t) => {

@@ -5,6 +5,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 import { allowAll, startHostile } from './hostile.ts';
 
 interface Cleaner {
@@ -30,9 +31,8 @@ async function startRelay(t: Cleaner): Promise<{ readonly url: string; target: n
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  relay.url = `http://127.0.0.1:${address.port}`;
+  const port = portOf(server);
+  relay.url = `http://127.0.0.1:${port}`;
   return relay;
 }
 

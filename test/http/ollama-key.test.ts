@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { test } from 'node:test';
 import { startTestSidecar } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 import { allowAll } from './hostile.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -26,10 +27,9 @@ test('a signature over the path without its prefix is taken at the root and belo
   upstream.listen(0, '127.0.0.1');
   await once(upstream, 'listening');
   t.after(() => upstream.close());
-  const address = upstream.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(upstream);
   const sidecar = await startTestSidecar({
-    upstream: `http://127.0.0.1:${address.port}`,
+    upstream: `http://127.0.0.1:${port}`,
     policy: allowAll,
     ollamaKeys: [
       {

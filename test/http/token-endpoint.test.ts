@@ -11,6 +11,7 @@ import jsonwebtoken from 'jsonwebtoken';
 import { pino } from 'pino';
 
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 
 const secret = `ocs_${'a1B2'.repeat(10)}`;
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
@@ -38,15 +39,14 @@ const right = { grant_type: 'client_credentials', client_id: 'agents/planner', c
 async function start(): Promise<Endpoint & { close(): Promise<void> }> {
   const upstream = createServer((_request, response) => response.end('{"models":[]}'));
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
-  const address = upstream.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(upstream);
   const directory = mkdtempSync(join(tmpdir(), 'opallama-clients-'));
   const file = join(directory, 'clients.yaml');
   writeFileSync(file, clientsOf(secret));
   const key = createSecretKey(Buffer.alloc(32, 9));
   const logged: string[] = [];
   const sidecar = await startTestSidecar({
-    upstream: `http://127.0.0.1:${address.port}`,
+    upstream: `http://127.0.0.1:${port}`,
     log: pino({ level: 'info' }, { write: (text: string) => logged.push(text) }),
     tokenEndpoint: {
       clientsFile: file,

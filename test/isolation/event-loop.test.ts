@@ -20,6 +20,7 @@ import type { PolicyConfig } from '../../src/configured/policy.ts';
 import { noModule } from '../policy/toolchain-fixture.ts';
 import { undisturbed } from '../support/at-best.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 
 type Histogram = ReturnType<typeof monitorEventLoopDelay>;
 
@@ -83,8 +84,7 @@ async function attack(t: TestContext, policyConfig: Partial<PolicyConfig>): Prom
   upstream.listen(0, '127.0.0.1');
   await once(upstream, 'listening');
   t.after(() => upstream.close());
-  const address = upstream.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(upstream);
 
   const idle = await watchLoop(() => sleep(2000));
   const loadings: Histogram[] = [];
@@ -93,7 +93,7 @@ async function attack(t: TestContext, policyConfig: Partial<PolicyConfig>): Prom
     const start = async (): Promise<void> =>
       resolve(
         await startTestSidecar({
-          upstream: `http://127.0.0.1:${address.port}`,
+          upstream: `http://127.0.0.1:${port}`,
           policyConfig: { ...policyConfig, deadline: deadlineMs },
           limits: { inFlight: 1000 },
         }),

@@ -11,6 +11,7 @@ import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { Ollama } from 'ollama';
 import { type Managed, type ShippedRole, startManaged } from '../support/ollama/managed.ts';
+import { portOf } from '../support/port-of.ts';
 
 const run = promisify(execFile);
 
@@ -18,10 +19,10 @@ const run = promisify(execFile);
 async function closedAddress(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const address = server.address();
+  const port = portOf(server);
   server.close();
   await once(server, 'close');
-  return typeof address === 'object' && address !== null ? `127.0.0.1:${address.port}` : assert.fail('no port');
+  return `127.0.0.1:${port}`;
 }
 
 describe('clients that change models', () => {

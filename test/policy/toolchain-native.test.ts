@@ -10,6 +10,7 @@ import { PolicyError } from '../../src/errors.ts';
 import { readPolicySource } from '../../src/policy/source.ts';
 import type { Toolchain } from '../../src/policy/toolchain/protocol.ts';
 import { createToolchain } from '../../src/policy/toolchain/toolchain.ts';
+import { portOf } from '../support/port-of.ts';
 import { reads, refused, shapes } from './toolchain-cases.ts';
 import { noProgram, startToolchain, wasmFile } from './toolchain-fixture.ts';
 
@@ -93,9 +94,8 @@ test('a policy that is tested reaches no file, no network and no name by the pro
   }).listen(0, '127.0.0.1');
   t.after(() => server.close());
   await once(server, 'listening');
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  const url = `http://127.0.0.1:${address.port}/`;
+  const port = portOf(server);
+  const url = `http://127.0.0.1:${port}/`;
   const modules = {
     'a_test.rego': `package a_test
 test_send if http.send({"method": "get", "url": "${url}"}).status_code == 200

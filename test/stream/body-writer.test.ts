@@ -6,6 +6,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 
 import { openBody } from '../../src/stream/body-writer.ts';
+import { portOf } from '../support/port-of.ts';
 
 /** Around the lengths at which a length has one digit more, and at which a piece is no longer copied. */
 const lengths = [1, 15, 16, 17, 255, 256, 4095, 4096, 16_384, 16_385, 65_536, 1_000_000];
@@ -90,8 +91,7 @@ async function answerOf(
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.close());
-  const address = server.address();
-  const socket = net.connect(typeof address === 'object' && address !== null ? address.port : 0, '127.0.0.1');
+  const socket = net.connect(portOf(server), '127.0.0.1');
   const got: Buffer[] = [];
   socket.on('data', (bytes: Buffer) => got.push(bytes));
   socket.write(`${line}\r\nHost: x\r\nConnection: close\r\n\r\n`);

@@ -5,6 +5,7 @@ import net from 'node:net';
 import { type Delivery, type DeliveryInProgress, deliver } from '../../src/stream/deliver.ts';
 import { openConnections } from '../../src/upstream/connections.ts';
 import { createUpstream, type Upstream } from '../../src/upstream/proxy.ts';
+import { portOf } from '../support/port-of.ts';
 
 interface Cleaner {
   after(end: () => unknown): void;
@@ -156,10 +157,4 @@ export async function firstOf<T>(list: readonly T[]): Promise<T> {
 function upstreamOf(server: net.Server): Upstream {
   const baseUrl = new URL(`http://127.0.0.1:${portOf(server)}`);
   return createUpstream({ baseUrl, connections: openConnections({ baseUrl, timeouts: { connect: 0, firstByte: 0 } }) });
-}
-
-function portOf(server: net.Server): number {
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
 import { startTestSidecar } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 import { sendRaw } from '../support/raw-http.ts';
 
 const openaiFrames =
@@ -48,10 +49,9 @@ for (const { path, type, frames, frameEnd, body, read } of dialects) {
     upstream.listen(0, '127.0.0.1');
     await once(upstream, 'listening');
     t.after(() => upstream.close());
-    const address = upstream.address();
-    assert.ok(typeof address === 'object' && address !== null);
+    const port = portOf(upstream);
     const sidecar = await startTestSidecar({
-      upstream: `http://127.0.0.1:${address.port}`,
+      upstream: `http://127.0.0.1:${port}`,
       policy: { 'a.rego': 'package ollama.authz\n\nallow := true\n' },
       anonymousRoles: ['guest'],
     });

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 import { sendRaw, statusOf } from '../support/raw-http.ts';
 import readings from './answers.json' with { type: 'json' };
 import { type RecordedBody, recordedStreams } from './bodies.ts';
@@ -39,10 +40,9 @@ let token = '';
 before(async () => {
   upstream.listen(0, '127.0.0.1');
   await once(upstream, 'listening');
-  const address = upstream.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(upstream);
   sidecar = await startTestSidecar({
-    upstream: `http://127.0.0.1:${address.port}`,
+    upstream: `http://127.0.0.1:${port}`,
     policy: { 'a.rego': 'package ollama.authz\n\nallow := true\n' },
   });
   token = sidecar.token();

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { TestContext } from 'node:test';
+import { portOf } from './port-of.ts';
 
 const answer = '{"done":true,"prompt_eval_count":1,"eval_count":1}';
 
@@ -16,7 +17,6 @@ export async function startAnsweringUpstream(t: Pick<TestContext, 'after'>): Pro
     server.closeAllConnections();
   });
   await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return `http://127.0.0.1:${address.port}`;
+  const port = portOf(server);
+  return `http://127.0.0.1:${port}`;
 }

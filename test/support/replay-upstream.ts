@@ -3,6 +3,7 @@
  * socket, so what goes over the wire is what was recorded, chunk framing included.
  */
 import net from 'node:net';
+import { portOf } from './port-of.ts';
 import { parseMessage, parseResponses, type RawMessage, statusOf } from './raw-http.ts';
 
 export interface RecordedExchange {
@@ -65,10 +66,9 @@ export async function startReplayUpstream(): Promise<ReplayUpstream> {
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
+  const port = portOf(server);
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${port}`,
     get received() {
       return received;
     },

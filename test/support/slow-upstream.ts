@@ -1,6 +1,7 @@
 /** A stand-in for Ollama whose answers last as long as the test wants them to. */
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
+import { portOf } from './port-of.ts';
 
 export interface SlowUpstream {
   readonly url: string;
@@ -26,10 +27,8 @@ export async function startSlowUpstream(port = 0): Promise<SlowUpstream> {
   });
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${portOf(server)}`,
     open,
     finish() {
       for (const response of open)

@@ -5,6 +5,7 @@ import type { ConnectionOptions, TlsOptions } from 'node:tls';
 import type { ListenTls, TlsMaterial, UpstreamTls } from '../../src/configured/tls.ts';
 import { checkMaterial } from '../../src/tls/material.ts';
 import type { Issued } from './certificates.ts';
+import { portOf } from './port-of.ts';
 
 interface Cleaner {
   after(end: () => unknown): void;
@@ -53,9 +54,8 @@ export async function startTlsStandIn(t: Cleaner, options: TlsOptions): Promise<
     server.closeAllConnections();
     server.close();
   });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return { url: `https://127.0.0.1:${address.port}` };
+  const port = portOf(server);
+  return { url: `https://127.0.0.1:${port}` };
 }
 
 export interface TlsAnswer {

@@ -13,6 +13,7 @@ import { createRevocations, parseRevocations } from '../../src/identity/revocati
 import { undisturbed } from '../support/at-best.ts';
 import { type CertificateRequest, type Issued, issue, issueAuthority } from '../support/certificates.ts';
 import { startTestSidecar, type TestSidecar } from '../support/in-process.ts';
+import { portOf } from '../support/port-of.ts';
 import { call, listenTlsOf, startTlsStandIn, type TlsCall, upstreamTlsOf } from '../support/tls.ts';
 
 const authority = issueAuthority('Test authority');
@@ -234,8 +235,7 @@ test('a certificate that did not verify is nobody, even where a server lets it i
   tls.listen(0, '127.0.0.1');
   await once(tls, 'listening');
   t.after(() => tls.close());
-  const address = tls.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(tls);
   const certify = createCertify(clientCertificates);
   for (const [issuer, id] of [
     [authority, 'planner'],
@@ -243,7 +243,7 @@ test('a certificate that did not verify is nobody, even where a server lets it i
   ] as const) {
     const { cert, key } = caller({ issuer, uris: ['spiffe://test/planner'] });
     const secured = once(tls, 'secureConnection');
-    const client = connect({ port: address.port, host: '127.0.0.1', ca: authority.cert, cert, key });
+    const client = connect({ port: port, host: '127.0.0.1', ca: authority.cert, cert, key });
     t.after(() => client.destroy());
     const [socket]: readonly unknown[] = await secured;
     assert.ok(socket instanceof TLSSocket && socket.getPeerX509Certificate() !== undefined);
@@ -257,8 +257,7 @@ test('a certificate that is revoked is refused on a connection that was good bef
   tls.listen(0, '127.0.0.1');
   await once(tls, 'listening');
   t.after(() => tls.close());
-  const address = tls.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(tls);
   const revocations = createRevocations();
   const certify = createCertify(clientCertificates, revocations);
   const revoke = (...entries: readonly Readonly<Record<string, string>>[]): void => {
@@ -270,7 +269,7 @@ test('a certificate that is revoked is refused on a connection that was good bef
     const { cert, key } = caller({ uris: [uri] });
     const { fingerprint256, serialNumber } = new X509Certificate(cert);
     const secured = once(tls, 'secureConnection');
-    const client = connect({ port: address.port, host: '127.0.0.1', ca: authority.cert, cert, key });
+    const client = connect({ port: port, host: '127.0.0.1', ca: authority.cert, cert, key });
     t.after(() => client.destroy());
     const [socket]: readonly unknown[] = await secured;
     assert.ok(socket instanceof TLSSocket);

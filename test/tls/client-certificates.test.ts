@@ -8,6 +8,7 @@ import { connect } from 'node:tls';
 
 import { createTlsServer, type HandshakeReport } from '../../src/http/tls-server.ts';
 import { issue, issueAuthority } from '../support/certificates.ts';
+import { portOf } from '../support/port-of.ts';
 import { call, listenTlsOf } from '../support/tls.ts';
 
 const authority = issueAuthority('Test authority');
@@ -37,9 +38,8 @@ async function start(t: TestContext, clientAuth: 'require' | 'request') {
     listener.closeAllConnections();
     listener.close();
   });
-  const address = listener.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return { url: `https://127.0.0.1:${address.port}`, reports, requests: () => requests };
+  const port = portOf(listener);
+  return { url: `https://127.0.0.1:${port}`, reports, requests: () => requests };
 }
 
 for (const clientAuth of ['require', 'request'] as const) {

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { createTlsServer } from '../../src/http/tls-server.ts';
 import { type Issued, issue, issueAuthority } from '../support/certificates.ts';
+import { portOf } from '../support/port-of.ts';
 import { call, listenTlsOf, materialOf } from '../support/tls.ts';
 
 const [former, next] = [issueAuthority('Former'), issueAuthority('Next')] as const;
@@ -36,9 +37,7 @@ async function start(t: TestContext) {
     server.closeAllConnections();
     server.close();
   });
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  const { port } = address;
+  const port = portOf(server);
   const ask = (path: string, presented = caller, headers = {}) => {
     const { cert, key } = presented;
     return call(`https://127.0.0.1:${port}`, { ca: former.cert, cert, key, agent, path, headers });

@@ -10,6 +10,7 @@ import { createServerClose } from '../../src/http/close-server.ts';
 import { createTlsServer, type HandshakeFailure } from '../../src/http/tls-server.ts';
 import { patient } from '../support/at-best.ts';
 import { issue, issueAuthority } from '../support/certificates.ts';
+import { portOf } from '../support/port-of.ts';
 import { listenTlsOf } from '../support/tls.ts';
 
 // Times are short here: what a held up process spoils is carried out anew.
@@ -28,9 +29,8 @@ async function start(t: TestContext, handshakeTimeout: number) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.closeAllConnections());
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return { port: address.port, close, reasons };
+  const port = portOf(server);
+  return { port: port, close, reasons };
 }
 
 async function tcp(port: number): Promise<net.Socket> {

@@ -6,19 +6,19 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { atBest, undisturbed } from '../support/at-best.ts';
+import { portOf } from '../support/port-of.ts';
 import { bodyOf, createTestUpstream, eventually, failureOf, send, startStandIn } from './stand-in.ts';
 
 test('an Ollama that is not there is named, with the question that helps', async (t) => {
   // A port that was just free.
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(server);
   await new Promise((resolve) => server.close(resolve));
-  const failure = await failureOf(send(createTestUpstream(t, `http://127.0.0.1:${address.port}/some/path`)));
+  const failure = await failureOf(send(createTestUpstream(t, `http://127.0.0.1:${port}/some/path`)));
   assert.deepEqual(
     [failure.code, failure.status, failure.message],
-    ['upstream_unreachable', 502, `Cannot reach Ollama at http://127.0.0.1:${address.port}. Is it running?`],
+    ['upstream_unreachable', 502, `Cannot reach Ollama at http://127.0.0.1:${port}. Is it running?`],
   );
 });
 

@@ -5,6 +5,7 @@ import { RequestError } from '../../src/errors.ts';
 import { openConnections } from '../../src/upstream/connections.ts';
 import { createUpstream, type Exchange, type Upstream } from '../../src/upstream/proxy.ts';
 import type { UpstreamAnswer } from '../../src/upstream-answer.ts';
+import { portOf } from '../support/port-of.ts';
 
 interface Cleaner {
   after(end: () => unknown): void;
@@ -40,9 +41,8 @@ export async function startStandIn(
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return { url: `http://127.0.0.1:${address.port}`, sockets, received };
+  const port = portOf(server);
+  return { url: `http://127.0.0.1:${port}`, sockets, received };
 }
 
 export function createTestUpstream(

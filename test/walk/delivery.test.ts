@@ -8,6 +8,7 @@ import { shellBlocks } from '../papers/blocks.ts';
 import { makePlace } from '../papers/place.ts';
 import { follow } from '../papers/session.ts';
 import { noModule } from '../policy/toolchain-fixture.ts';
+import { portOf } from '../support/port-of.ts';
 
 const blocks = shellBlocks('docs/delivery.md').filter(({ mark }) => mark === 'walk');
 
@@ -43,7 +44,6 @@ async function startOllama(t: TestContext): Promise<string> {
     ollama.close();
     ollama.closeAllConnections();
   });
-  const address = ollama.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return String(address.port);
+  const port = portOf(ollama);
+  return String(port);
 }

@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { verifyLog } from '../../src/audit/file/verify.ts';
 import { mintToken } from '../../src/cli/token.ts';
 import { adminToken, callAdmin } from '../support/admin.ts';
+import { portOf } from '../support/port-of.ts';
 import { type Running, run } from '../support/running.ts';
 
 const command = fileURLToPath(new URL('../../bin/opallama.js', import.meta.url));
@@ -50,10 +51,9 @@ export async function startUpstream(t: TestContext): Promise<Upstream> {
     server.close();
     server.closeAllConnections();
   });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
+  const port = portOf(server);
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${port}`,
     requests: () => requests,
     hold() {
       const mine: ServerResponse[] = [];

@@ -12,6 +12,7 @@ import { loadRecorded, recordSources } from '../../src/workers/sources.ts';
 import { opallama } from '../cli/command.ts';
 import { makeDirectory } from '../policy/directory.ts';
 import { noModule } from '../policy/toolchain-fixture.ts';
+import { portOf } from '../support/port-of.ts';
 
 const listen = { data: '127.0.0.1:0', ops: '127.0.0.1:0' };
 const policy = 'package ollama.authz\ndefault allow := true\n';
@@ -29,12 +30,11 @@ test('an address that is taken ends the start as it does with one process', { sk
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   t.after(() => taken.close());
-  const address = taken.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(taken);
   const home = await makeDirectory(t, { 'policy/authz.rego': policy });
   const config = {
     workers: 2,
-    listen: { ...listen, data: `127.0.0.1:${address.port}` },
+    listen: { ...listen, data: `127.0.0.1:${port}` },
     policy: { path: 'policy' },
     identity: { anonymous: { roles: ['guest'] } },
   };

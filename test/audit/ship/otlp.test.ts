@@ -9,6 +9,7 @@ import { postOtlp } from '../../../src/audit/ship/otlp-transport.ts';
 import { NotDelivered } from '../../../src/audit/ship/shipper.ts';
 import type { OtlpConfig } from '../../../src/configured/ship.ts';
 import { makeDirectory } from '../../policy/directory.ts';
+import { portOf } from '../../support/port-of.ts';
 import { adminRecorded, recordedOf, traceId } from './recorded.ts';
 
 const resource = { version: '1.2.3', instance: 'i-1', host: 'node-1', more: { 'service.namespace': 'ai' } };
@@ -76,10 +77,9 @@ async function start(t: TestContext, answer: (response: ServerResponse, request:
     server.closeAllConnections();
     server.close();
   });
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(server);
   const config: OtlpConfig = {
-    url: new URL(`http://127.0.0.1:${address.port}/v1/logs`),
+    url: new URL(`http://127.0.0.1:${port}/v1/logs`),
     token: undefined,
     tokenSource: undefined,
     tls: undefined,

@@ -12,6 +12,7 @@ import { TLSSocket } from 'node:tls';
 import { createOpaConnection } from '../../../src/decision/engines/opa-connection.ts';
 import { checkMaterial } from '../../../src/tls/material.ts';
 import { issue, issueAuthority } from '../../support/certificates.ts';
+import { portOf } from '../../support/port-of.ts';
 
 test('a token and a certificate that are exchanged are shown from then on, half an exchange is not, and no question fails', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-opa-'));
@@ -32,8 +33,7 @@ test('a token and a certificate that are exchanged are shown from then on, half 
     server.close();
     server.closeAllConnections();
   });
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(server);
   const files = { cert: join(directory, 'cert'), key: join(directory, 'key'), ca: undefined };
   const tokenFile = join(directory, 'token');
   const write = (index: number, part: 'cert' | 'key') => writeFileSync(files[part], clients[index]?.[part] ?? '');
@@ -51,7 +51,7 @@ test('a token and a certificate that are exchanged are shown from then on, half 
   assert.ok('material' in checked);
   const connection = createOpaConnection(
     {
-      url: new URL(`https://127.0.0.1:${address.port}`),
+      url: new URL(`https://127.0.0.1:${port}`),
       socket: undefined,
       token: 'first',
       tokenSource: { member: 'token_file', value: tokenFile },

@@ -16,6 +16,7 @@ import { issue, issueAuthority } from '../../support/certificates.ts';
 import { findFreePort } from '../../support/free-port.ts';
 import { buildLimitMs, buildOpaCli, noGo } from '../../support/opa-cli.ts';
 import { opaConfig, startOpaServer } from '../../support/opa-server.ts';
+import { portOf } from '../../support/port-of.ts';
 import { upstreamTlsOf } from '../../support/tls.ts';
 import { policyInput } from '../input.ts';
 
@@ -47,9 +48,8 @@ async function listen(t: TestContext, server: Server): Promise<URL> {
     server.close();
     server.closeAllConnections();
   });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return new URL(`http://127.0.0.1:${address.port}`);
+  const port = portOf(server);
+  return new URL(`http://127.0.0.1:${port}`);
 }
 
 /** Healthy, and answers a decision as it is told. */
