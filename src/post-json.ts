@@ -1,4 +1,4 @@
-/** One request that brings JSON to a service: a control plane, a collector. */
+/** One request that brings JSON to a service: a control plane, a collector, who keeps the heads of the audit file. */
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 

@@ -119,7 +119,7 @@ export async function openSinks(config: Config['audit'], log: Logger, app: () =>
       });
     return [
       ...(heads.file === undefined ? [] : [deliver('heads_file', createFileDelivery(heads.file))]),
-      ...(heads.url === undefined ? [] : [deliver('heads_url', createPostDelivery(heads.url, heads.token))]),
+      ...(heads.url === undefined ? [] : [deliver('heads_url', createPostDelivery(heads.url, heads))]),
       ...(heads.stdout && out !== undefined ? [deliver('stdout', async (line) => out.writeLine(`${line}\n`))] : []),
     ];
   }

@@ -1,14 +1,14 @@
 /** Signed heads reach their second sink, in order, and are tried again until they are taken. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { createFileDelivery, createHeadDelivery, createPostDelivery } from '../../src/audit/file/head-delivery.ts';
+import { portOf } from '../support/port-of.ts';
 
 test('a file gets them as lines, in order', async (t) => {
   const place = mkdtempSync(join(tmpdir(), 'opallama-heads-'));
@@ -30,10 +30,24 @@ test('a URL gets them by POST with the token, and a redirect is not followed', a
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   t.after(() => server.close().closeAllConnections());
-  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  await createPostDelivery(new URL(`${base}/heads`), 'secret')('{"a":1}');
-  await assert.rejects(createPostDelivery(new URL(`${base}/moved`), 'secret')('{"a":2}'), /answered 302/);
-  assert.deepEqual(got, ['POST /heads Bearer secret {"a":1}\n', 'POST /moved Bearer secret {"a":2}\n']);
+  const base = `http://127.0.0.1:${portOf(server)}`;
+  const place = mkdtempSync(join(tmpdir(), 'opallama-heads-'));
+  t.after(() => rmSync(place, { recursive: true, maxRetries: 10, force: true }));
+  const file = join(place, 'token');
+  const credentials = { token: 'old', tokenSource: { member: 'token_file', value: file } } as const;
+  const post = createPostDelivery(new URL(`${base}/heads`), credentials);
+  await assert.rejects(post('{"a":0}'), /ENOENT/);
+  for (const token of ['first', 'second']) {
+    // Such a token is exchanged every hour.
+    writeFileSync(file, `${token}\n`);
+    await post('{"a":1}');
+  }
+  await assert.rejects(createPostDelivery(new URL(`${base}/moved`), credentials)('{"a":2}'), /answered 302/);
+  assert.deepEqual(got, [
+    'POST /heads Bearer first {"a":1}\n',
+    'POST /heads Bearer second {"a":1}\n',
+    'POST /moved Bearer second {"a":2}\n',
+  ]);
 });
 
 test('one that is not taken is tried again before the next one, and told of once', async () => {

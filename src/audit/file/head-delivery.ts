@@ -3,9 +3,10 @@
  * Requests never wait for it.
  */
 import { appendFile, mkdir } from 'node:fs/promises';
-import { request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
 import { dirname } from 'node:path';
+
+import { postJson } from '../../post-json.ts';
+import { readToken, type ServiceToken } from '../../service-credentials.ts';
 
 export interface HeadDelivery {
   send(line: string): void;
@@ -87,29 +88,14 @@ export function createFileDelivery(path: string): (line: string) => Promise<void
 
 const postTimeoutMs = 5000;
 
-/** @param token sent as a bearer token. No redirect is followed: the token is for this address. */
-export function createPostDelivery(url: URL, token: string | undefined): (line: string) => Promise<void> {
-  return (line) =>
-    new Promise((resolve, reject) => {
-      const body = Buffer.from(`${line}\n`);
-      const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(url, {
-        method: 'POST',
-        agent: false,
-        signal: AbortSignal.timeout(postTimeoutMs),
-        headers: {
-          'content-type': 'application/json',
-          'content-length': body.length,
-          ...(token !== undefined && { authorization: `Bearer ${token}` }),
-        },
-      });
-      request.on('error', reject);
-      request.on('response', (response) => {
-        response.on('error', reject);
-        response.resume();
-        const status = response.statusCode ?? 0;
-        if (status >= 200 && status < 300) response.on('end', resolve);
-        else reject(new Error(`${url.origin} answered ${status}`));
-      });
-      request.end(body);
+/** No redirect is followed: the token is for this address. */
+export function createPostDelivery(url: URL, credentials: ServiceToken): (line: string) => Promise<void> {
+  return async (line) => {
+    const body = Buffer.from(`${line}\n`);
+    const token = await readToken(credentials);
+    const signal = AbortSignal.timeout(postTimeoutMs);
+    await postJson(url, { body, gzipped: false, token, tls: undefined, signal }, async ({ statusCode: status = 0 }) => {
+      if (status < 200 || status > 299) throw new Error(`${url.origin} answered ${status}`);
     });
+  };
 }

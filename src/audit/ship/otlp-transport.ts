@@ -1,10 +1,10 @@
 /** Brings OTLP payloads to a collector over HTTP (OTLP 1.x, OTLP/HTTP). */
-import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { OtlpConfig } from '../../configured/ship.ts';
 import { postJson } from '../../post-json.ts';
+import { readCertificates, readToken } from '../../service-credentials.ts';
 import { NotDelivered } from './shipper.ts';
 
 const compress = promisify(gzip);
@@ -23,9 +23,10 @@ export async function postOtlp(
   records: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const { url, tls, timeout } = config;
+  const { url, timeout } = config;
   const body = await compress(payload);
   const token = await readToken(config);
+  const tls = config.tls && (await readCertificates(config.tls));
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
   return await postJson(url, { body, gzipped: true, token, tls, signal: limit }, async (answer) => {
     const { statusCode: status = 0 } = answer;
@@ -65,10 +66,4 @@ async function readText(answer: IncomingMessage): Promise<string> {
     if (text.length > mostAnswered) break;
   }
   return text;
-}
-
-/** From its file each time: such tokens are exchanged every hour. */
-async function readToken({ token, tokenSource }: OtlpConfig): Promise<string | undefined> {
-  if (tokenSource?.member !== 'token_file') return token;
-  return (await readFile(tokenSource.value, 'latin1')).replace(/\r?\n$/, '');
 }

@@ -4,6 +4,7 @@ import { connect as connectPlain, isIPv6, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
 import type { SyslogConfig } from '../../configured/ship.ts';
+import { readCertificates } from '../../service-credentials.ts';
 import { NotDelivered } from './shipper.ts';
 import { frameSyslog } from './syslog-message.ts';
 
@@ -40,7 +41,9 @@ function createStream(config: Pick<SyslogConfig, 'target' | 'tls'>): SyslogTrans
 
   async function connect(signal: AbortSignal): Promise<Socket> {
     if (socket !== undefined && !socket.destroyed && socket.writable) return socket;
-    const opened = open(config);
+    const tls = config.tls && (await readCertificates(config.tls));
+    signal.throwIfAborted();
+    const opened = open(config.target, tls);
     socket = opened;
     // A receiver says nothing, but that it goes is only seen by reading.
     opened.resume().on('end', () => opened.destroy());
@@ -52,7 +55,7 @@ function createStream(config: Pick<SyslogConfig, 'target' | 'tls'>): SyslogTrans
   }
 }
 
-function open({ target, tls }: Pick<SyslogConfig, 'target' | 'tls'>): Socket {
+function open(target: SyslogConfig['target'], tls: SyslogConfig['tls']): Socket {
   if (target.transport === 'unix') return connectPlain({ path: target.path });
   const { host, port } = target;
   if (target.transport !== 'tls') return connectPlain({ host, port, keepAlive: true });

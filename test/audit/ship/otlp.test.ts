@@ -1,6 +1,9 @@
 /** OTLP logs: the payload, and what becomes of a collector's answers. The collector here is a stand-in. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 
@@ -9,7 +12,9 @@ import { postOtlp } from '../../../src/audit/ship/otlp-transport.ts';
 import { NotDelivered } from '../../../src/audit/ship/shipper.ts';
 import type { OtlpConfig } from '../../../src/configured/ship.ts';
 import { makeDirectory } from '../../policy/directory.ts';
+import { issue, issueAuthority } from '../../support/certificates.ts';
 import { portOf } from '../../support/port-of.ts';
+import { upstreamTlsOf } from '../../support/tls.ts';
 import { adminRecorded, recordedOf, traceId } from './recorded.ts';
 
 const resource = { version: '1.2.3', instance: 'i-1', host: 'node-1', more: { 'service.namespace': 'ai' } };
@@ -102,6 +107,25 @@ test('a payload is posted as gzipped JSON, with a token that is read anew each t
   );
   await postOtlp({ ...config, token: 'kept', tokenSource: { member: 'token_env', value: 'X' } }, '{}', 1, signal);
   assert.equal(got[1]?.headers.authorization, 'Bearer kept');
+});
+
+test('the authority that vouches for the collector is read anew for each payload', async (t) => {
+  const [former, authority] = [issueAuthority('Former'), issueAuthority('Test authority')];
+  const folder = await makeDirectory(t, { 'ca.pem': former.cert });
+  const own = issue({ name: { CN: 'collector' }, issuer: authority, ips: ['127.0.0.1'] });
+  const secured = createTlsServer({ cert: own.cert, key: own.key }, (_request, response) => response.end('{}'));
+  await new Promise<void>((resolve) => secured.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    secured.closeAllConnections();
+    secured.close();
+  });
+  const { config } = await start(t, () => undefined);
+  const files = { cert: undefined, key: undefined, ca: join(folder, 'ca.pem') };
+  const url = new URL(`https://127.0.0.1:${portOf(secured)}/v1/logs`);
+  const shipped = { ...config, url, tls: { ...upstreamTlsOf({ ca: former }), files } };
+  await assert.rejects(postOtlp(shipped, '{}', 1, signal), /certificate/);
+  await writeFile(files.ca, authority.cert);
+  await postOtlp(shipped, '{}', 1, signal);
 });
 
 test('a partial success is lost for as many records, and not sent again', async (t) => {

@@ -1,6 +1,7 @@
 /** Syslog: messages as RFC 5424 has them, and their way to receivers of the test's own (real ones: npm run test:shipping). */
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -156,6 +157,25 @@ test('over TLS the receiver is verified', async (t) => {
     tls: upstreamTlsOf({ ca: authority }, { serverName: 'other.example' }),
   });
   await assert.rejects(unnamed.send([Buffer.from('two')], signal), /altnames|Hostname/i);
+});
+
+test('the authority that vouches for the receiver is read anew for each connection', async (t) => {
+  const [former, authority] = [issueAuthority('Former'), issueAuthority('Test authority')];
+  const folder = await makeDirectory(t, { 'ca.pem': former.cert });
+  const own = issue({ name: { CN: 'logs' }, issuer: authority, ips: ['127.0.0.1'] });
+  const server = createTlsServer({ cert: own.cert, key: own.key });
+  server.on('tlsClientError', () => undefined);
+  const seen = gather(server, t);
+  const target = { transport: 'tls', host: '127.0.0.1', port: await listen(server) } as const;
+  const files = { cert: undefined, key: undefined, ca: join(folder, 'ca.pem') };
+  const transport = createSyslogTransport({ target, tls: { ...upstreamTlsOf({ ca: former }), files } });
+  await assert.rejects(transport.send([Buffer.from('one')], signal), /certificate/);
+  await writeFile(files.ca, 'half of a fi');
+  await assert.rejects(transport.send([Buffer.from('one')], signal));
+  await writeFile(files.ca, authority.cert);
+  await transport.send([Buffer.from('one')], signal);
+  await until(() => seen.text() === '3 one');
+  transport.close();
 });
 
 test('over UDP a message is a datagram, and one that does not fit is lost', async (t) => {

@@ -1,0 +1,40 @@
+/**
+ * What the sidecar shows a service that it reports to: read from its files for each connection, because tokens are
+ * exchanged every hour and certificates of workloads every day.
+ */
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+
+import type { TlsMaterial, TlsPart, UpstreamTls } from './configured/tls.ts';
+
+export interface ServiceToken {
+  /** As it was when the sidecar started. */
+  readonly token: string | undefined;
+  readonly tokenSource: { readonly member: 'token_env' | 'token_file'; readonly value: string } | undefined;
+}
+
+/**
+ * @returns the bearer token as its file has it now
+ * @throws what the file system says (rejects)
+ */
+export async function readToken({ token, tokenSource }: ServiceToken): Promise<string | undefined> {
+  if (tokenSource?.member !== 'token_file') return token;
+  return (await readFile(tokenSource.value, 'latin1')).replace(/\r?\n$/, '');
+}
+
+/**
+ * @returns the certificates as their files have them now
+ * @throws what the file system says, or OpenSSL where they don't fit together (rejects): also while one of two files is
+ *   new already, so that who has something to say tries it again
+ */
+export async function readCertificates<Tls extends Pick<UpstreamTls, 'files' | 'material'>>(tls: Tls): Promise<Tls> {
+  const { files, material } = tls;
+  const read = (part: TlsPart): Promise<Buffer> | Buffer | undefined => {
+    const path = files[part];
+    return path === undefined ? material.parts[part] : readFile(path);
+  };
+  const [cert, key, ca] = await Promise.all([read('cert'), read('key'), read('ca')]);
+  const parts: TlsMaterial['parts'] = { ...(cert && { cert }), ...(key && { key }), ...(ca && { ca }) };
+  createSecureContext(parts);
+  return { ...tls, material: { ...material, parts } };
+}
