@@ -5,17 +5,21 @@ import { isHeld } from '../audit/file/lock.ts';
 import { createJoin, lastRequests, type RequestEvent, type RequestFilter } from '../audit/file/requests.ts';
 import type { Wanted } from './audit-query.ts';
 import { toJsonLine, toTable } from './audit-rows.ts';
+import type { CliDeps } from './config-options.ts';
 
 const pollMs = 300;
 const chunkBytes = 256 * 1024;
 const lineFeed = 0x0a;
 
-/** The last requests, and with `follow` those that end from now on, until the process is stopped. */
+/**
+ * The last requests, and with `follow` those that end from now on, until the process is stopped. Whoever reads slowly is
+ * waited for.
+ */
 export async function tailRequests(
   file: string,
   filter: RequestFilter,
   { limit, follow, format }: { readonly limit: number; readonly follow?: true; readonly format: Wanted },
-  write: (text: string) => void,
+  { write, drained }: Pick<CliDeps, 'write' | 'drained'>,
 ): Promise<void> {
   const print = (requests: readonly RequestEvent[], isFirst: boolean): void =>
     write(format === 'json' ? requests.map(toJsonLine).join('') : toTable(requests, isFirst));
@@ -27,38 +31,36 @@ export async function tailRequests(
   let ended: RequestEvent[] = [];
   const join = createJoin(filter, (request) => ended.push(request));
   let isFirst = true;
-  for await (const lines of followLines(file)) {
+  for await (const { lines, isAll } of followLines(file)) {
     for (const line of lines) join.take(line);
-    print(isFirst ? ended.slice(-limit) : ended, isFirst);
-    isFirst = false;
-    ended = [];
+    if (isFirst) ended = ended.slice(-limit);
+    if (isFirst && !isAll) continue;
+    if (isFirst || ended.length > 0) print(ended, isFirst);
+    [isFirst, ended] = [false, []];
+    await drained?.();
   }
 }
 
+interface Lines {
+  readonly lines: readonly Buffer[];
+  /** There are no more at the moment. */
+  readonly isAll: boolean;
+}
+
 /** Lines of the file that is written, over rotations: first all that is there, then what comes. */
-async function* followLines(path: string): AsyncGenerator<readonly Buffer[]> {
+async function* followLines(path: string): AsyncGenerator<Lines> {
   let handle = await open(path, 'r');
   let position = 0;
   let rest = Buffer.alloc(0);
-  let gathered: Buffer[] = [];
-  let isFirst = true;
   try {
     while (true) {
       const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, position);
       position += bytesRead;
-      if (bytesRead > 0) {
-        const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
-        const end = bytes.lastIndexOf(lineFeed);
-        rest = bytes.subarray(end + 1);
-        for (let at = 0; at <= end; ) {
-          const next = bytes.indexOf(lineFeed, at);
-          gathered.push(bytes.subarray(at, next));
-          at = next + 1;
-        }
-        continue;
-      }
-      if (gathered.length > 0 || isFirst) yield gathered;
-      [gathered, isFirst] = [[], false];
+      const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
+      const end = bytes.lastIndexOf(lineFeed);
+      rest = bytes.subarray(end + 1);
+      yield { lines: splitLines(bytes, end), isAll: bytesRead === 0 };
+      if (bytesRead > 0) continue;
       const [own, there] = [await handle.stat(), await stat(path).catch(() => undefined)];
       if (there !== undefined && there.ino !== own.ino && own.size === position) {
         await handle.close();
@@ -69,4 +71,15 @@ async function* followLines(path: string): AsyncGenerator<readonly Buffer[]> {
   } finally {
     await handle.close();
   }
+}
+
+/** @param end where the last line ends */
+function splitLines(bytes: Buffer, end: number): readonly Buffer[] {
+  const lines: Buffer[] = [];
+  for (let at = 0; at <= end; ) {
+    const next = bytes.indexOf(lineFeed, at);
+    lines.push(bytes.subarray(at, next));
+    at = next + 1;
+  }
+  return lines;
 }

@@ -99,7 +99,7 @@ export function registerAudit(program: Command, deps: CliDeps): void {
     .action(
       async (file: string | undefined, options: QueryOptions & { limit: number; follow?: true; format: Wanted }) => {
         const places = choosePlaces(file, options, deps);
-        await tailRequests(places.file, toFilter(options), options, deps.write).catch(nameUnreadable);
+        await tailRequests(places.file, toFilter(options), options, deps).catch(nameUnreadable);
       },
     );
 

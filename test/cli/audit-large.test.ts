@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -94,3 +94,43 @@ test('a large log is queried, exported and verified in little memory, also for a
     );
   }
 });
+
+test('a large log is followed in little memory, and a reader that does not read is waited for', async (t: TestContext) => {
+  const directory = mkdtempSync(join(tmpdir(), 'opallama-follow-'));
+  t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
+  const [followed, later] = [join(directory, 'followed.jsonl'), join(directory, 'later.jsonl')];
+  writeLog(followed, megabytes * 1e6);
+  const requests = writeLog(later, megabytes * 1e6);
+  const child = spawn(
+    process.execPath,
+    [join(root, 'bin/opallama.js'), 'audit', 'tail', followed, '--follow', '--format', 'json', '--limit', '5'],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  t.after(() => child.kill());
+  let lines = 0;
+  const read = (chunk: Buffer): void => {
+    for (const byte of chunk) if (byte === 0x0a) lines += 1;
+  };
+  const until = async (count: number): Promise<void> => {
+    for (const end = Date.now() + 60_000; lines < count; await sleep(20))
+      assert.ok(Date.now() < end, `${lines} of ${count} lines`);
+  };
+  child.stdout.on('data', read);
+  await until(5);
+  assert.equal(lines, 5);
+  const first = peakOf(child.pid);
+  child.stdout.off('data', read).pause();
+  appendFileSync(followed, readFileSync(later));
+  // As long as it would take to read all of it.
+  await sleep(2000);
+  const unread = peakOf(child.pid);
+  child.stdout.on('data', read).resume();
+  await until(5 + requests);
+  t.diagnostic(`followed ${megabytes} MB: ${first.toFixed(0)} MB, with as much unread ${unread.toFixed(0)} MB`);
+  assert.ok(unread < 110 + mostGrowth && peakOf(child.pid) < 110 + mostGrowth, `${first} MB, then ${unread} MB`);
+});
+
+/** The most memory that a process has taken, MB. */
+function peakOf(pid: number | undefined): number {
+  return Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}
