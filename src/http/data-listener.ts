@@ -2,7 +2,7 @@
  * The listener that callers reach. Express hands every request to the pipeline; what never becomes a request, because
  * HTTP's parser gave up on it, is answered and recorded here.
  */
-import { createServer, type IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http';
+import { createServer, IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -42,6 +42,7 @@ export function createDataListener(options: DataListenerOptions): DataListener {
   app.use((request, response) => pipeline.handle(request, response));
 
   const http: ServerOptions = {
+    ...createExpressClasses(app),
     maxHeaderSize: config.limits.headers,
     headersTimeout: config.timeouts.headers,
     // The body has a time of its own (timeouts.body), counted where it is read.
@@ -94,6 +95,19 @@ export function createDataListener(options: DataListenerOptions): DataListener {
     answerSocket(socket, error, requestId);
     entry.finish({ outcome: 'denied', status: error.status, error: error.code });
   }
+}
+
+/**
+ * Express gives each request and each response a prototype of its own. Those that are made with it are spared the change,
+ * which costs V8 some 3 µs, and all that looks at them afterwards a little.
+ */
+function createExpressClasses(app: express.Express): Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'> {
+  class ExpressRequest extends IncomingMessage {}
+  class ExpressResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {}
+  Object.setPrototypeOf(ExpressRequest.prototype, app.request);
+  Object.setPrototypeOf(ExpressResponse.prototype, app.response);
+  Object.assign(app, { request: ExpressRequest.prototype, response: ExpressResponse.prototype });
+  return { IncomingMessage: ExpressRequest, ServerResponse: ExpressResponse };
 }
 
 /** @param own response of the request that failed, if it got that far: nothing was written to it */
