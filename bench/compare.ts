@@ -31,7 +31,8 @@ await withDirectory(async (directory) => {
       rounds: values.quick ? 1 : 5,
       roundMs: 1500,
       warmUpMs: 6000,
-      wakeMs: 500,
+      // Some ten thousand requests: V8 drops code of a process that waited (docs/performance.md).
+      wakeMs: 2000,
       frames: 200,
       makeDirectory: () => mkdtemp(join(directory, 'peer-')),
     });
