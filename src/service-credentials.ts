@@ -27,14 +27,23 @@ export async function readToken({ token, tokenSource }: ServiceToken): Promise<s
  * @throws what the file system says, or OpenSSL where they don't fit together (rejects): also while one of two files is
  *   new already, so that who has something to say tries it again
  */
-export async function readCertificates<Tls extends Pick<UpstreamTls, 'files' | 'material'>>(tls: Tls): Promise<Tls> {
-  const { files, material } = tls;
+export async function readCertificates<Tls extends ConfiguredTls>(tls: Tls): Promise<Tls> {
+  const parts = await readParts(tls);
+  createSecureContext(parts);
+  return { ...tls, material: { ...tls.material, parts } };
+}
+
+type ConfiguredTls = Pick<UpstreamTls, 'files' | 'material'>;
+
+/**
+ * @returns the parts as their files have them now, unchecked; what came from no file, as it is
+ * @throws what the file system says (rejects)
+ */
+export async function readParts({ files, material }: ConfiguredTls): Promise<TlsMaterial['parts']> {
   const read = (part: TlsPart): Promise<Buffer> | Buffer | undefined => {
     const path = files[part];
     return path === undefined ? material.parts[part] : readFile(path);
   };
   const [cert, key, ca] = await Promise.all([read('cert'), read('key'), read('ca')]);
-  const parts: TlsMaterial['parts'] = { ...(cert && { cert }), ...(key && { key }), ...(ca && { ca }) };
-  createSecureContext(parts);
-  return { ...tls, material: { ...material, parts } };
+  return { ...(cert && { cert }), ...(key && { key }), ...(ca && { ca }) };
 }

@@ -35,7 +35,7 @@ export function buildInput(facts: InputFacts, needs: InputNeeds): PolicyInput {
   const { route, principal, asked } = facts;
   const agentRole = resolveAgentRole(principal, facts.rolePrecedence, needs);
   const headers = readCallerHeaders(facts.rawHeaders, asked?.metadata);
-  const named = asked && nameModel(asked.model);
+  const named = asked && namesOf(asked.model);
   const input: Draft = {
     version: 1,
     phase: 'request',
@@ -88,7 +88,7 @@ function describePrincipal(principal: Principal): PolicyInput['principal'] {
 /** A few models are asked for all the time, and each has its names once. */
 const names = new WeakMap<ModelRef, { readonly model: string; readonly resource: string }>();
 
-function nameModel(ref: ModelRef): { readonly model: string; readonly resource: string } {
+function namesOf(ref: ModelRef): { readonly model: string; readonly resource: string } {
   const known = names.get(ref);
   if (known !== undefined) return known;
   const short = shortName(ref);

@@ -39,7 +39,7 @@ test('a URL gets them by POST with the token, and a redirect is not followed', a
   await assert.rejects(post('{"a":0}'), /ENOENT/);
   for (const token of ['first', 'second']) {
     // Such a token is exchanged every hour.
-    writeFileSync(file, `${token}\n`);
+    writeFileSync(file, `${token} \n\n`);
     await post('{"a":1}');
   }
   await assert.rejects(createPostDelivery(new URL(`${base}/moved`), credentials)('{"a":2}'), /answered 302/);

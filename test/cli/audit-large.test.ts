@@ -98,9 +98,8 @@ test('a large log is queried, exported and verified in little memory, also for a
 test('a large log is followed in little memory, and a reader that does not read is waited for', async (t: TestContext) => {
   const directory = mkdtempSync(join(tmpdir(), 'opallama-follow-'));
   t.after(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
-  const [followed, later] = [join(directory, 'followed.jsonl'), join(directory, 'later.jsonl')];
-  writeLog(followed, megabytes * 1e6);
-  const requests = writeLog(later, megabytes * 1e6);
+  const followed = join(directory, 'followed.jsonl');
+  const requests = writeLog(followed, megabytes * 1e6);
   const child = spawn(
     process.execPath,
     [join(root, 'bin/opallama.js'), 'audit', 'tail', followed, '--follow', '--format', 'json', '--limit', '5'],
@@ -120,14 +119,16 @@ test('a large log is followed in little memory, and a reader that does not read 
   assert.equal(lines, 5);
   const first = peakOf(child.pid);
   child.stdout.off('data', read).pause();
-  appendFileSync(followed, readFileSync(later));
+  appendFileSync(followed, readFileSync(followed));
   // As long as it would take to read all of it.
   await sleep(2000);
   const unread = peakOf(child.pid);
   child.stdout.on('data', read).resume();
   await until(5 + requests);
   t.diagnostic(`followed ${megabytes} MB: ${first.toFixed(0)} MB, with as much unread ${unread.toFixed(0)} MB`);
-  assert.ok(unread < 110 + mostGrowth && peakOf(child.pid) < 110 + mostGrowth, `${first} MB, then ${unread} MB`);
+  // What any of these calls takes for a log of a few lines, and as much more as the others.
+  const most = 110 + mostGrowth;
+  assert.ok(unread < most && peakOf(child.pid) < most, `${first} MB, then ${unread} MB`);
 });
 
 /** The most memory that a process has taken, MB. */

@@ -92,7 +92,8 @@ const postTimeoutMs = 5000;
 export function createPostDelivery(url: URL, credentials: ServiceToken): (line: string) => Promise<void> {
   return async (line) => {
     const body = Buffer.from(`${line}\n`);
-    const token = await readToken(credentials);
+    // Without blanks behind it, as the configuration reads it.
+    const token = (await readToken(credentials))?.trimEnd();
     const signal = AbortSignal.timeout(postTimeoutMs);
     await postJson(url, { body, gzipped: false, token, tls: undefined, signal }, async ({ statusCode: status = 0 }) => {
       if (status < 200 || status > 299) throw new Error(`${url.origin} answered ${status}`);

@@ -1,9 +1,9 @@
 /** What a remote OPA is shown, read again while the sidecar runs: tokens and certificates of workloads live for hours. */
-import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 
 import type { OpaConfig } from '../../configured/policy.ts';
 import type { TlsMaterial } from '../../configured/tls.ts';
+import { readParts, readToken } from '../../service-credentials.ts';
 
 export interface OpaCredentials {
   readonly token: string | undefined;
@@ -35,17 +35,11 @@ export function watchCredentials(
     if (looking) return;
     looking = true;
     try {
-      const [text, cert, key, ca] = await Promise.all([
-        tokenFile === undefined ? undefined : readFile(tokenFile, 'latin1'),
-        files?.cert === undefined ? first.cert : readFile(files.cert),
-        files?.key === undefined ? first.key : readFile(files.key),
-        files?.ca === undefined ? first.ca : readFile(files.ca),
-      ]);
-      const parts = { ...(cert && { cert }), ...(key && { key }), ...(ca && { ca }) };
-      const now: OpaCredentials = { token: text === undefined ? token : text.replace(/\r?\n$/, ''), parts };
+      const [current, parts] = await Promise.all([readToken({ token, tokenSource }), tls ? readParts(tls) : first]);
+      const now: OpaCredentials = { token: current, parts };
       const state = fingerprint(now);
       // As a token of the configuration is checked; an empty one is one that is being written.
-      if (state === known || (text !== undefined && !/^[A-Za-z0-9._~+/-]+=*$/.test(now.token ?? ''))) return;
+      if (state === known || (tokenFile !== undefined && !/^[A-Za-z0-9._~+/-]+=*$/.test(now.token ?? ''))) return;
       createSecureContext(parts);
       known = state;
       onChange(now);

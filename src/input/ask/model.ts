@@ -26,7 +26,7 @@ const described = new WeakMap<ModelRef, AskedModels>();
 export function describeModel(model: ModelRef): AskedModels {
   const known = described.get(model);
   if (known !== undefined) return known;
-  // The array is not frozen: V8 writes all that holds a frozen one as JSON five times as slowly (`npm run bench`).
+  // The array is not frozen: V8 writes all that holds a frozen one as JSON five times as slowly (docs/decisions/035).
   const models: readonly NamedModel[] = [Object.freeze({ ...model, part: 'model' })];
   const fresh = Object.freeze({ model, models });
   described.set(model, fresh);
