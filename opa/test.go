@@ -37,7 +37,7 @@ type testResult struct {
 
 const defaultTestTimeout = 5 * time.Second
 
-// testPolicy runs the tests one after the other: there is one thread, and results should not depend on its turns.
+// testPolicy runs the tests one after the other: a module has one thread, and results should not depend on its turns.
 func testPolicy(c call) (any, error) {
 	if _, err := regexp.Compile(c.Run); err != nil {
 		return nil, faults{{Code: "invalid_pattern", Message: err.Error()}}
@@ -77,8 +77,13 @@ func testPolicy(c call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := testResult{Passed: true, Cases: []testCase{}}
+	// The next test runs while a result is read, on a thread of its own where there are threads.
+	var all []*tester.Result
 	for r := range results {
+		all = append(all, r)
+	}
+	out := testResult{Passed: true, Cases: []testCase{}}
+	for _, r := range all {
 		one := describe(r)
 		if one.Outcome == "fail" {
 			one.FailedAt = failed.within(parsed[one.File], r.Location)

@@ -76,6 +76,20 @@ test('both read the same out of a policy, and refuse the same for the same reaso
   );
 });
 
+test('both say of each of many failing tests which expression it ended at', { skip }, async () => {
+  const names = Array.from({ length: 2000 }, (_, at) => `test_${at}`);
+  const rego = ['package a_test', ...names.map((name) => `${name} if {\n\tx := 1\n\tx == 2\n}`)].join('\n\n');
+  // The next test runs, on another thread, while the result of the one before is read.
+  for (let times = 0; times < 3; times += 1) {
+    const { cases } = await native.test({ modules: { 'a_test.rego': rego }, data: {} });
+    assert.deepEqual(
+      cases.map(({ name, outcome, failedAt }) => [name, outcome, failedAt?.text]),
+      names.map((name) => [name, 'fail', 'x == 2']),
+    );
+  }
+  await assertSame((toolchain) => toolchain.test({ modules: { 'a_test.rego': rego }, data: {} }));
+});
+
 const noProc = skip || (process.platform === 'linux' ? false : 'what a process has open is looked up in /proc');
 
 test('the program has all that its runtime waits by before it gives up opening files', { skip: noProc }, async () => {
