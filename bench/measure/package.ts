@@ -19,6 +19,7 @@ export async function emitPackage(directory: string): Promise<string> {
   const emitted = await promisify(execFile)(process.execPath, args).catch((error: unknown) => error);
   if (!existsSync(join(out, 'main.js'))) throw new Error('The sources could not be compiled.', { cause: emitted });
   for (const name of ['bin', 'package.json']) await cp(join(root, name), join(home, name), { recursive: true });
-  for (const name of ['node_modules', 'opa', 'policies']) await symlink(join(root, name), join(home, name), 'junction');
+  for (const name of ['node_modules', 'opa', 'policies', 'docs'])
+    await symlink(join(root, name), join(home, name), 'junction');
   return join(home, 'bin', 'opallama.js');
 }
