@@ -1,6 +1,7 @@
 /** The composition root: what is built from a configuration, how it starts and how it closes. Only it constructs. */
 import { createRecent } from './audit/recent.ts';
-import type { RecorderOptions, RecordObserver } from './audit/record.ts';
+import type { RecordObserver } from './audit/record.ts';
+import type { Admit, Recorded } from './audit/sink.ts';
 import { createTally } from './audit/tally.ts';
 import { describeRollouts, startDeciding } from './composition/deciding.ts';
 import { startOverseeing } from './composition/overseeing.ts';
@@ -18,14 +19,16 @@ import { readVersion } from './version.ts';
 
 export interface AppOptions {
   readonly log: Logger;
-  /** Where audit events go. */
-  readonly observers: readonly RecordObserver[];
+  /** Where records go; nowhere by default. */
+  readonly record?: (recorded: Recorded) => void;
+  /** Who else is told of each request that has ended. */
+  readonly observers?: readonly RecordObserver[];
   /** Where it is said what a shadow would have decided otherwise. */
   readonly onShadow?: (event: ShadowEvent) => void;
   /** Where it is said what operators changed, beside the log. */
   readonly onAdmin?: (event: AdminEvent) => void;
-  /** Told of each request before it is handed to the upstream; as `AuditSink.admit`. */
-  readonly admit?: RecorderOptions['admit'];
+  /** Undefined where nobody wants to be told before a request goes on. */
+  readonly admit?: Admit | undefined;
   /** Whether the audit file can't be written at the moment. */
   readonly isAuditFailing?: () => boolean;
   /** Why requests can't be recorded at the moment, in words; empty where they can. */
@@ -112,8 +115,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       policy: policy.deciding,
       shadow,
       onShadow: shadow,
-      sinks: options.observers,
+      record: options.record,
       observers: [
+        ...(options.observers ?? []),
         metrics.observe,
         ...(management ? [management.observe] : []),
         ...(kept ? [kept.recent.observe, kept.tally.observe] : []),

@@ -16,6 +16,7 @@ import type {
   Principal,
   Usage,
 } from '../types.ts';
+import { type Admit, createAuditRecorded, decisionIn, type Recorded, toLineJson } from './sink.ts';
 
 /** How a request ended. */
 export interface Exit {
@@ -73,11 +74,13 @@ export interface RequestRecord {
 
 export interface RecorderOptions {
   readonly observers: readonly RecordObserver[];
+  /** Where records go; it must not throw. */
+  readonly record?: ((recorded: Recorded) => void) | undefined;
   /** The input as it may be recorded. */
   readonly withoutContent: (input: PolicyInput) => Readonly<Record<string, unknown>>;
   readonly now?: () => Date;
-  /** Told of each request before it is handed to the upstream; as `AuditSink.admit`. */
-  readonly admit?: ((make: () => DecisionEvent) => Promise<void> | undefined) | undefined;
+  /** Undefined where nobody wants to be told before a request goes on. */
+  readonly admit?: Admit | undefined;
   /** When to make and tell the event of a request that has ended; at once by default. */
   readonly later?: (task: () => void) => void;
 }
@@ -121,6 +124,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     let firstByteMs: number | undefined;
     let finished = false;
     let timeText: string | undefined;
+    let told: Recorded | undefined;
 
     return {
       certified(id) {
@@ -152,7 +156,12 @@ export function createRecorder(options: RecorderOptions): Recorder {
         if (value.reasons.length > 0) reasons = recordReasons(value, policy);
       },
       forwards(targetId, spliced) {
-        return options.admit?.(() => describeDecision(targetId, spliced));
+        // Who takes its time finds it in what was told meanwhile of the whole request; if that says where it was to go.
+        return options.admit?.(
+          () =>
+            (target === undefined ? undefined : told && decisionIn(told.json())) ??
+            toLineJson(describeDecision(targetId, spliced)),
+        );
       },
       forwarded(targetId, spliced) {
         target = targetId;
@@ -200,31 +209,33 @@ export function createRecorder(options: RecorderOptions): Recorder {
 
     function tell(exit: Exit, endedMs: number): void {
       const usage = typeof exit.usage === 'object' ? exit.usage : undefined;
-      // One literal with every member, in the order of the line: much cheaper than to put it together from parts.
+      // One literal with every member, in the order of the line: much cheaper than to put it together from parts. First come
+      // those of the decision, for `decisionIn`.
       const event: AuditEvent = {
         time: startedText(),
         request_id: start.requestId,
         trace_id: start.traceId,
         decision_id: input?.decision_id,
         principal: principal?.id,
-        client_certificate: certificate,
         agent_role: input?.agent_role,
         tenant: principal?.tenant,
         api: route?.api ?? start.api,
         operation: route?.operation,
+        model: input?.model,
+        provider: 'ollama',
+        target,
+        policy_result: decision?.result ?? 'none',
+        reasons: reasons.codes,
+        revision: decision?.revision,
+        changes: changes !== undefined && changes.length > 0 ? changes : undefined,
         method: start.method,
         path: route?.path,
-        model: input?.model,
-        target,
+        client_certificate: certificate,
         has_system_prompt: input?.has_system_prompt,
         has_tools: input?.has_tools,
         message_count: input?.message_count,
         stream: input?.stream,
-        policy_result: decision?.result ?? 'none',
-        reasons: reasons.codes,
         engine: decision?.engine,
-        revision: decision?.revision,
-        changes: changes !== undefined && changes.length > 0 ? changes : undefined,
         status: exit.status,
         error: exit.error,
         usage: exit.usage === undefined ? 'none' : exit.usage === 'unknown' ? 'unknown' : 'known',
@@ -237,7 +248,6 @@ export function createRecorder(options: RecorderOptions): Recorder {
         tool_name: 'ollama-api',
         mcp_server: 'ollama-proxy',
         action: start.method,
-        provider: 'ollama',
         dynamic_metadata: readsContent ? undefined : decision?.dynamicMetadata,
         input: recorded ?? (whole && options.withoutContent(whole)),
       };
@@ -249,6 +259,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
         overheadS: forwardedMs === undefined ? undefined : (forwardedMs - startedMs - waitedMs) / 1000,
         traceSampled: start.traceSampled,
       };
+      if (options.record !== undefined) {
+        told = createAuditRecorded(event);
+        options.record(told);
+      }
       for (const observe of options.observers) observe(event, measures);
     }
   };

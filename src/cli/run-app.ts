@@ -39,7 +39,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
   const start = (): Promise<App> =>
     startApp(config, {
       log,
-      observers: [sinks.observe],
+      record: sinks.record,
       onShadow: sinks.observeShadow,
       onAdmin: sinks.observeAdmin,
       admit: sinks.admit,
@@ -47,7 +47,7 @@ export async function runApp(config: Config, options: RunOptions): Promise<Runni
       isAuditFailing: sinks.isFailing,
       recentLines: lines.list,
       searchPath: options.searchPath,
-      workers: options.sources && { sources: options.sources, record: sinks.record, onLog: output.write },
+      workers: options.sources && { sources: options.sources, onLog: output.write },
       ...(options.extraHeaders && { extraHeaders: options.extraHeaders }),
     });
   try {

@@ -1,5 +1,4 @@
 /** Who serves: this process, or several others. */
-import type { Recorded } from '../audit/sink.ts';
 import type { Config } from '../configured/config.ts';
 import { ConfigError } from '../errors.ts';
 import { nowMs } from '../http/ops/messages.ts';
@@ -12,8 +11,6 @@ import { type Prepared, prepareServing } from './serving.ts';
 export interface WorkersOptions {
   /** What the configuration was read from. */
   readonly sources: () => RecordedSources;
-  /** Where records go that workers have made, in the place of observers. */
-  readonly record: (recorded: Recorded) => void;
   /** Where lines of the workers' logs go. */
   readonly onLog: (lines: string) => void;
 }

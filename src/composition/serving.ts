@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { createBatch } from '../audit/batch.ts';
-import { createRecorder, type RecorderOptions, type RecordObserver } from '../audit/record.ts';
+import { createRecorder, type RecordObserver } from '../audit/record.ts';
+import type { Admit, Recorded } from '../audit/sink.ts';
 import { readClients } from '../config/clients-file.ts';
 import { readKeyAnew } from '../config/keys.ts';
 import { readSigningKeyAnew } from '../config/token-endpoint.ts';
@@ -47,9 +48,9 @@ export interface ServingOptions {
   /** Told what a shadow in another process found. */
   readonly onShadow?: Pick<LiveShadow, 'onResult' | 'onDisagreement'> | undefined;
   readonly observers: readonly RecordObserver[];
-  /** Where records go, for who is handed them by an observer. */
-  readonly sinks?: readonly RecordObserver[];
-  readonly admit: RecorderOptions['admit'];
+  /** Where records go; undefined where an observer sends them on. */
+  readonly record?: ((recorded: Recorded) => void) | undefined;
+  readonly admit: Admit | undefined;
   readonly drainState: () => DrainState;
   /** Looks for certificates that have changed before anybody connects. */
   readonly looksFirst?: boolean;
@@ -100,7 +101,8 @@ async function serve(config: Config, parts: IdentifiedParts, options: ServingOpt
   });
   const record = createRecorder({
     later: batch.add,
-    observers: [...(options.sinks ?? []), ...options.observers],
+    record: options.record,
+    observers: options.observers,
     withoutContent,
     admit: options.admit,
   });

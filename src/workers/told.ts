@@ -1,6 +1,6 @@
 /** A record on its way from a worker to the primary: text, of which the primary reads no more than somebody asks for. */
 import { toLineJson } from '../audit/sink.ts';
-import type { AuditEvent, DecisionEvent, Measures } from '../types.ts';
+import type { AuditEvent, Measures } from '../types.ts';
 
 /** In the order of `packMeasures`: names would be as long as what they name. */
 export type PackedMeasures = readonly [
@@ -22,16 +22,13 @@ export interface ToldEnd {
 
 /** A request that is handed to the upstream. */
 export interface ToldDecision {
+  /** Its `DecisionEvent` as JSON. */
   readonly decision: string;
 }
 
 export type Told = ToldEnd | ToldDecision;
 
 const inputMember = ',"input":';
-
-export function tellDecision(event: DecisionEvent): ToldDecision {
-  return { decision: toLineJson(event) };
-}
 
 /** @param event `input` is its last member, as the recorder makes it */
 export function tellEnd(event: AuditEvent, measures: Measures): ToldEnd {

@@ -39,7 +39,7 @@ test('nothing reaches the upstream until the record lets it, and then it does', 
   let letGo = (): void => {};
   const told: DecisionEvent[] = [];
   const { ask, seen } = await startCounted(t, (make) => {
-    told.push(make());
+    told.push(JSON.parse(make()));
     return new Promise((resolve) => {
       letGo = resolve;
     });

@@ -78,6 +78,10 @@ export function decisionEvent(id: string): DecisionEvent {
   };
 }
 
+export function decisionJson(id: string): string {
+  return JSON.stringify(decisionEvent(id));
+}
+
 export function auditEvent(id: string, over: Partial<AuditEvent> = {}): AuditEvent {
   return {
     ...decisionEvent(id),
@@ -97,6 +101,6 @@ export function auditEvent(id: string, over: Partial<AuditEvent> = {}): AuditEve
 
 /** One request from its decision to its end. */
 export async function recordOne(sink: FileSink, id: string): Promise<void> {
-  await sink.admit?.(() => decisionEvent(id));
+  await sink.admit?.(() => decisionJson(id));
   sink.write(createAuditRecorded(auditEvent(id)));
 }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { listClosed } from '../../src/audit/file/segments.ts';
 import { createAuditRecorded } from '../../src/audit/sink.ts';
-import { auditEvent, createTestFile, decisionEvent, recordOne } from './file-of-test.ts';
+import { auditEvent, createTestFile, decisionJson, recordOne } from './file-of-test.ts';
 
 const eventsOf = (lines: readonly Readonly<Record<string, unknown>>[]) => lines.map(({ event }) => event);
 
@@ -41,10 +41,10 @@ test('strict: once a request may go on, its line is in the file', async (t) => {
   const file = createTestFile(t);
   const sink = await file.open();
   for (let at = 0; at < 5; at += 1) {
-    await sink.admit?.(() => decisionEvent(`r${at}`));
+    await sink.admit?.(() => decisionJson(`r${at}`));
     assert.ok(file.lines().some(({ request_id }) => request_id === `r${at}`));
   }
-  await Promise.all(Array.from({ length: 50 }, (_, at) => sink.admit?.(() => decisionEvent(`p${at}`))));
+  await Promise.all(Array.from({ length: 50 }, (_, at) => sink.admit?.(() => decisionJson(`p${at}`))));
   assert.equal(file.lines().length, 56);
   await sink.close();
   assertChained(file.lines());
@@ -58,7 +58,7 @@ test('async: nobody waits, and the line is written within a moment', async (t) =
   const file = createTestFile(t, { durability: 'async', onFailure: 'continue' });
   const sink = await file.open();
   assert.equal(
-    sink.admit?.(() => decisionEvent('r')),
+    sink.admit?.(() => decisionJson('r')),
     undefined,
   );
   assert.deepEqual(eventsOf(file.lines()), ['open']);

@@ -79,6 +79,64 @@ test('a request that goes all the way is told in full', () => {
   });
 });
 
+test('the decision reads the same whether it is made before its request has ended or out of what was told of that', () => {
+  const principals: (Principal | undefined)[] = [
+    undefined,
+    alice,
+    { ...alice, id: 'x","method":"GET', tenant: undefined },
+    { ...alice, id: 'älïçe \u2028 \u009b \ud83d\ude00' },
+  ];
+  for (const principal of principals)
+    for (const changes of [[], ['include_usage', 'options.num_predict']])
+      for (const reasons of [[], [{ code: 'declared_code', message: '' }]]) {
+        const made: [first: string[], told: string[]] = [[], []];
+        for (const late of [0, 1] as const) {
+          const decisions: (() => string)[] = [];
+          const { begin } = createKeepingRecorder({
+            record: () => {},
+            admit(decision) {
+              decisions.push(decision);
+              return undefined;
+            },
+          });
+          const record = begin({ ...start, traceId: reasons.length > 0 ? 'trace' : undefined });
+          record.certified('robot');
+          if (principal !== undefined) record.identified(principal);
+          record.routed(route);
+          record.asked(policyInput({ agent_role: principal?.agentRole ?? 'none', model: 'tiny","method":{}' }));
+          record.decided(decisionOf({ reasons }), judge);
+          void record.forwards('http://127.0.0.1:11434', changes);
+          record.forwarded('http://127.0.0.1:11434', changes);
+          if (late === 0) made[0].push(...decisions.map((make) => make()));
+          record.finish({ outcome: 'complete', status: 200 });
+          if (late === 1) made[1].push(...decisions.map((make) => make()));
+        }
+        assert.equal(made[0].length, 1);
+        assert.deepEqual(made[1], made[0]);
+        assert.equal(JSON.parse(made[1][0] ?? '').target, 'http://127.0.0.1:11434');
+      }
+});
+
+test('a decision says where a request was to go that was not handed on after all', () => {
+  const decisions: (() => string)[] = [];
+  const { begin, events } = createKeepingRecorder({
+    record: () => {},
+    admit(decision) {
+      decisions.push(decision);
+      return undefined;
+    },
+  });
+  const record = begin(start);
+  record.routed(route);
+  record.asked(policyInput({}));
+  record.decided(decisionOf(), judge);
+  void record.forwards('http://127.0.0.1:11434', ['include_usage']);
+  record.finish({ outcome: 'error', status: 503, error: 'audit_unavailable' });
+  assert.equal(events[0]?.target, undefined);
+  const { target, changes } = JSON.parse(decisions[0]?.() ?? '');
+  assert.deepEqual([target, changes], ['http://127.0.0.1:11434', ['include_usage']]);
+});
+
 test('an input that is trimmed is told of as any other, and held no longer', async () => {
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('gc');

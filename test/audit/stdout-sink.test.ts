@@ -4,8 +4,6 @@ import { test } from 'node:test';
 import { type AuditSink, createAuditRecorded, createSinks, toLine } from '../../src/audit/sink.ts';
 import { createKeepingRecorder } from './recording.ts';
 
-const measures = { durationS: 0, firstByteS: undefined, decisionS: undefined, overheadS: undefined, reasonLabel: '' };
-
 function eventWith(text: string) {
   const { begin, events } = createKeepingRecorder();
   const record = begin({ requestId: text, api: 'ollama', method: 'POST' });
@@ -69,9 +67,9 @@ test('a sink that fails is told of and reaches neither the request nor the other
     close: async () => {},
   };
   const whole: AuditSink = { name: 'whole', write: (told) => lines.push(toLine(told)), close: async () => {} };
-  const { observe } = createSinks([broken, whole], (sink, cause) => failures.push([sink, cause]));
-  observe(eventWith('a'), measures);
-  observe(eventWith('b'), measures);
+  const { record } = createSinks([broken, whole], (sink, cause) => failures.push([sink, cause]));
+  record(createAuditRecorded(eventWith('a')));
+  record(createAuditRecorded(eventWith('b')));
   assert.deepEqual(failures, [
     ['broken', error],
     ['broken', error],

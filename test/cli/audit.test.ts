@@ -11,7 +11,7 @@ import { createAuditRecorded } from '../../src/audit/sink.ts';
 import { registerAudit } from '../../src/cli/audit.ts';
 import { csvColumns, toCsvRow } from '../../src/cli/audit-rows.ts';
 import { environment } from '../../src/config/environment.ts';
-import { auditEvent, createTestFile, decisionEvent, recordOne } from '../audit/file-of-test.ts';
+import { auditEvent, createTestFile, decisionJson, recordOne } from '../audit/file-of-test.ts';
 
 const keys = generateKeyPairSync('ed25519');
 
@@ -42,7 +42,7 @@ async function writeLog(t: TestContext) {
   });
   const first = await file.open();
   await recordOne(first, 'done');
-  await first.admit?.(() => decisionEvent('lost'));
+  await first.admit?.(() => decisionJson('lost'));
   await first.close();
   const second = await file.open();
   second.write(
@@ -124,7 +124,7 @@ for (const [filter, ids] of [
 test('while a sidecar writes, a request without an end is pending', async (t) => {
   const file = createTestFile(t);
   const sink = await file.open();
-  await sink.admit?.(() => decisionEvent('flying'));
+  await sink.admit?.(() => decisionJson('flying'));
   const { text } = await call('query', file.config.path, '--format', 'json');
   assert.equal(JSON.parse(text).outcome, 'pending');
   await sink.close();

@@ -7,7 +7,7 @@ import type { FromWorker } from '../../src/workers/messages.ts';
 import { readEnd, tellEnd, unpackMeasures } from '../../src/workers/told.ts';
 import { auditEventOf } from '../audit/recording.ts';
 
-const decision = () => ({ ...auditEventOf(), provider: 'ollama' as const });
+const decision = () => toLineJson(auditEventOf());
 const measures = { durationS: 1, firstByteS: 1, decisionS: 1, reasonLabel: '', overheadS: 1 };
 
 function create(options: Partial<OutboxOptions> = {}) {

@@ -8,8 +8,7 @@ import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import type { AuditFileConfig } from '../../configured/audit.ts';
 import { ConfigError, RequestError } from '../../errors.ts';
-import type { DecisionEvent } from '../../types.ts';
-import { type AuditSink, toLineJson } from '../sink.ts';
+import type { AuditSink } from '../sink.ts';
 import { createSignHead } from './heads.ts';
 import { createLedger } from './ledger.ts';
 import { type FileLock, takeLock } from './lock.ts';
@@ -122,16 +121,15 @@ export async function openFileSink(config: AuditFileConfig, options: FileSinkOpt
       .catch(events.notRotated);
   }
 
-  function admit(make: () => DecisionEvent): Promise<void> | undefined {
-    const json = (): string => toLineJson(make());
+  function admit(decision: () => string): Promise<void> | undefined {
     const isFailing = ledger.failure() !== undefined;
     if (isFailing && config.onFailure === 'refuse') return Promise.reject(new RequestError('audit_unavailable'));
     if (!isStrict || isFailing) {
       if (isFailing) events.unrecorded();
-      ledger.add('decision', json);
+      ledger.add('decision', decision);
       return undefined;
     }
-    return ledger.addAndWait('decision', json).catch(() => {
+    return ledger.addAndWait('decision', decision).catch(() => {
       if (config.onFailure === 'refuse') throw new RequestError('audit_unavailable');
       events.unrecorded();
     });

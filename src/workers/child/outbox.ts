@@ -1,17 +1,17 @@
 /** What a worker has to tell the primary, gathered: a message for each request would cost as much as its record. */
 
-import type { RecorderOptions, RecordObserver } from '../../audit/record.ts';
-import { toLineJson } from '../../audit/sink.ts';
+import type { RecordObserver } from '../../audit/record.ts';
+import type { Admit } from '../../audit/sink.ts';
 import type { AuditFileConfig } from '../../configured/audit.ts';
 import { RequestError } from '../../errors.ts';
 import type { ShadowEvent } from '../../types.ts';
 import type { Count, FromWorker } from '../messages.ts';
-import { type Told, tellDecision, tellEnd } from '../told.ts';
+import { type Told, tellEnd } from '../told.ts';
 
 export interface Outbox {
   readonly observe: RecordObserver;
   /** Told of each request before it is handed to the upstream; undefined where no file wants to know. */
-  readonly admit: RecorderOptions['admit'];
+  readonly admit: Admit | undefined;
   count(count: Count): void;
   disagree(event: ShadowEvent): void;
   log(text: string): void;
@@ -102,10 +102,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
     timer ??= setTimeout(flush, delayMs);
   }
 
-  function admit(make: Parameters<NonNullable<RecorderOptions['admit']>>[0]): Promise<void> | undefined {
-    if (file?.durability === 'strict') return admitAndWait(toLineJson(make()));
+  function admit(decision: () => string): Promise<void> | undefined {
+    if (file?.durability === 'strict') return admitAndWait(decision());
     if (auditFails && file?.onFailure === 'refuse') return Promise.reject(new RequestError('audit_unavailable'));
-    add(() => tellDecision(make()));
+    add(() => ({ decision: decision() }));
     later();
     return undefined;
   }

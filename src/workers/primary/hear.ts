@@ -1,6 +1,6 @@
 /** What workers tell of requests, counted and recorded once and in one place. */
 import type { RecordObserver } from '../../audit/record.ts';
-import type { Recorded } from '../../audit/sink.ts';
+import type { Admit, Recorded } from '../../audit/sink.ts';
 import type { LiveShadow } from '../../delivery/live-shadow.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { AuditEvent, DecisionEvent, Measures } from '../../types.ts';
@@ -15,10 +15,10 @@ export interface HearingOptions {
     'auditFailed' | 'auditUnrecorded' | 'handshakeFailed' | 'tlsReloaded' | 'identityReloaded'
   >;
   /** Where records go. */
-  readonly record: (recorded: Recorded) => void;
+  readonly record: ((recorded: Recorded) => void) | undefined;
   readonly observers: readonly RecordObserver[];
-  /** As `AuditSink.admit`; undefined where nothing wants to be told before a request goes on. */
-  readonly admit: ((make: () => DecisionEvent) => Promise<void> | undefined) | undefined;
+  /** Undefined where nothing wants to be told before a request goes on. */
+  readonly admit: Admit | undefined;
   readonly onShadow?: Pick<LiveShadow, 'onResult' | 'onDisagreement'> | undefined;
   /** A line of the log. */
   readonly onLog: (text: string) => void;
@@ -75,7 +75,7 @@ export function createHearing(options: HearingOptions): Hearing {
     const waits = texts.map((text, place) => {
       const event: DecisionEvent = JSON.parse(text);
       openOf(worker).begin(event);
-      return Promise.resolve(admit?.(() => event)).catch(() => {
+      return Promise.resolve(admit?.(() => text)).catch(() => {
         openOf(worker).forget(event);
         refused.add(place);
       });
@@ -86,10 +86,9 @@ export function createHearing(options: HearingOptions): Hearing {
 
   function take(worker: WorkerProcess, told: Told): void {
     if ('decision' in told) {
-      const event: DecisionEvent = JSON.parse(told.decision);
-      openOf(worker).begin(event);
+      openOf(worker).begin(JSON.parse(told.decision));
       // It has gone on already.
-      admit?.(() => event)?.catch(() => metrics.auditUnrecorded());
+      admit?.(() => told.decision)?.catch(() => metrics.auditUnrecorded());
       return;
     }
     const event = readEnd(told);
@@ -98,7 +97,7 @@ export function createHearing(options: HearingOptions): Hearing {
   }
 
   function tell(event: AuditEvent, text: string, measures: Measures): void {
-    options.record({ kind: 'audit', event, json: () => text });
+    options.record?.({ kind: 'audit', event, json: () => text });
     for (const observe of options.observers) observe(event, measures);
   }
 

@@ -1,5 +1,4 @@
 /** Several processes in the place of the one that serves: they are started, told what decides, heard and ended. */
-import type { Recorded } from '../../audit/sink.ts';
 import type { Served } from '../../composition/served.ts';
 import type { Prepared } from '../../composition/serving.ts';
 import type { Config } from '../../configured/config.ts';
@@ -22,8 +21,6 @@ export interface WorkersParts {
   readonly metrics: Metrics;
   /** What the configuration was read from. */
   readonly sources: () => RecordedSources;
-  /** Where records go. */
-  readonly record: (recorded: Recorded) => void;
   /** Where lines of the workers' logs go. */
   readonly onLog: (text: string) => void;
   readonly isAuditFailing: () => boolean;
@@ -97,7 +94,7 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
       return fleet.kill();
     },
     async serve(options) {
-      const heard = createHearing({ ...options, metrics, record: parts.record, onLog: parts.onLog });
+      const heard = createHearing({ record: undefined, ...options, metrics, onLog: parts.onLog });
       hearing = heard;
       for (const [worker, remark] of early) heard.hear(worker, remark);
       early = [];

@@ -16,7 +16,7 @@ async function start(t: TestContext, withFile = true) {
   tell('old', { time: '2026-01-01T00:00:00.000Z' });
   tell('a');
   tell('b', { principal: 'bob x&y', policy_result: 'deny', outcome: 'denied' });
-  await sink.admit?.(() => ({ ...decisionEvent('flying'), time }));
+  await sink.admit?.(() => JSON.stringify({ ...decisionEvent('flying'), time }));
   await sink.settle();
   const sidecar = await startTestSidecar({
     upstream: 'http://127.0.0.1:9',
