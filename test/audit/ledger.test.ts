@@ -160,6 +160,80 @@ test('a process that crashes writes what waits, also what is being written', asy
   assertChained(disk.lines());
 });
 
+/** Until what was added in this turn of the event loop is sealed. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test('a file that vanished begins anew with the line that says so, and what was sealed for the other one follows', async () => {
+  const { disk, ledger } = await startLedger({ delayMs: 10_000 });
+  let isThere = true;
+  disk.store.isInPlace = async () => isThere;
+  ledger.add('completion', '{"id":1}');
+  ledger.add('decision', () => '{"id":"ä 2"}');
+  ledger.add('completion', '{"id":3,"text":"\\n"}');
+  await turn();
+  isThere = false;
+  ledger.look();
+  while (disk.lines().length < 5) await sleep(5);
+  isThere = true;
+  ledger.add('completion', '{"id":4}');
+  await ledger.close();
+  const lines = disk.lines();
+  assert.deepEqual(ids(lines), ['open', 'open', 1, 'ä 2', 3, 4, 'close']);
+  assert.deepEqual([lines[1]?.['reason'], lines[4]?.['text']], ['vanished', '\n']);
+  assertChained(lines);
+});
+
+test('what was sealed behind lines that the disk refused keeps its order, and its waiters hear of it', async () => {
+  const { disk, ledger } = await startLedger();
+  let letGo = (): void => {};
+  disk.hangs = new Promise((resolve) => {
+    letGo = resolve;
+  });
+  const refused = [
+    assert.rejects(
+      ledger.addAndWait('decision', () => '{"id":1}'),
+      { code: 'ENOSPC' },
+    ),
+  ];
+  await sleep(10);
+  // While those are being written.
+  refused.push(
+    assert.rejects(
+      ledger.addAndWait('decision', () => '{"id":2}'),
+      { code: 'ENOSPC' },
+    ),
+  );
+  ledger.add('completion', '{"id":3}');
+  await turn();
+  ledger.add('decision', () => '{"id":4}');
+  disk.fails = true;
+  letGo();
+  await Promise.all(refused);
+  ledger.add('completion', () => '{"id":5}');
+  disk.fails = false;
+  while (ledger.failure() !== undefined) await sleep(5);
+  await ledger.addAndWait('decision', '{"id":6}');
+  await ledger.close();
+  assert.deepEqual(ids(disk.lines()), ['open', 1, 2, 3, 4, 5, 6, 'close']);
+  assertChained(disk.lines());
+});
+
+test('more than one group holds, and a line longer than any group, get there in order', async () => {
+  const { disk, told, ledger } = await startLedger();
+  const text = (length: number): string => 'ü'.repeat(length);
+  const expected: unknown[] = ['open'];
+  for (let id = 0; id < 1500; id += 1) {
+    const length = id % 500 === 250 ? 400_000 : 300;
+    const json = JSON.stringify({ id, text: text(length) });
+    ledger.add('completion', id % 2 === 0 ? json : () => json);
+    expected.push(id);
+  }
+  await ledger.close();
+  assert.deepEqual(ids(disk.lines()), [...expected, 'close']);
+  assertChained(disk.lines());
+  assert.deepEqual(told, []);
+});
+
 test('each end of the chain that is vouched for is told once, and stands in the chain', async () => {
   const heads: string[] = [];
   const { disk, ledger } = await startLedger({

@@ -4,7 +4,8 @@ import { generateKeyPairSync } from 'node:crypto';
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 
-import { origin, seal } from '../../src/audit/file/seal.ts';
+import { sealAll } from '../../src/audit/file/group.ts';
+import { origin } from '../../src/audit/file/seal.ts';
 import { listClosed } from '../../src/audit/file/segments.ts';
 import { type VerifyQuestion, verifyLog } from '../../src/audit/file/verify.ts';
 import type { AuditFileConfig } from '../../src/configured/audit.ts';
@@ -52,9 +53,10 @@ function forge(path: string, from: number, change: (line: string) => string): vo
   let link = origin;
   const forged = linesOf(path).map((line, at) => {
     const { seq: _seq, prev: _prev, hash: _hash, event, ...rest } = JSON.parse(line);
-    const made = seal(link, event, at < from ? JSON.stringify(rest) : change(JSON.stringify(rest)));
+    const json = JSON.stringify(rest);
+    const made = sealAll(link, [{ event, json: at < from ? json : change(json) }]);
     link = at < from ? { seq: at, hash: JSON.parse(line).hash } : made.link;
-    return at < from ? line : made.line.trimEnd();
+    return at < from ? line : made.bytes.toString().trimEnd();
   });
   writeLines(path, forged);
 }

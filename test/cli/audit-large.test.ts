@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { type Link, origin, sealAll } from '../../src/audit/file/seal.ts';
+import { sealAll } from '../../src/audit/file/group.ts';
+import { type Link, origin } from '../../src/audit/file/seal.ts';
 import { root } from './command.ts';
 
 const megabytes = Number(process.env['AUDIT_MB'] ?? 60);

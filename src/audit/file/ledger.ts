@@ -3,8 +3,9 @@
  * group that it is in; everything else is written within a moment. What the disk does not take is kept, up to a bound, and
  * tried again: the chain never has a hole that it does not tell of.
  */
+import { createGroup, type Group, type Line, roomFor, sealAll, type Waiter } from './group.ts';
 import type { HeadReason } from './heads.ts';
-import { type Link, type Sealable, sealAll } from './seal.ts';
+import type { Link } from './seal.ts';
 import type { Store } from './store.ts';
 
 export interface LedgerOptions {
@@ -33,7 +34,10 @@ export interface LedgerOptions {
 }
 
 export interface Ledger {
-  /** @param json an object with a member at least; made with the next one that is text, or when it is written, where it is a function */
+  /**
+   * @param json an object with a member at least; where it is a function, made at the end of the turn of the event loop that
+   *   brings the next one that is text, or when it is written
+   */
   add(event: string, json: string | (() => string)): void;
   /** Rejects where the line is not on disk: it may still get there. */
   addAndWait(event: string, json: string | (() => string)): Promise<void>;
@@ -53,11 +57,11 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
-interface Line extends Sealable {
+/** A line that is not sealed yet. */
+interface Waiting extends Line {
   /** Empty as long as it is not made. */
   json: string;
   make?: (() => string) | undefined;
-  waiter?: { resolve(): void; reject(error: unknown): void } | undefined;
 }
 
 const defaults = {
@@ -68,27 +72,34 @@ const defaults = {
 } as const;
 /** Lines that are made later hold what they are made of. */
 const mostUnmade = 256;
-const mostInGroup = 5000;
-/** Lines that are worth a write. More of them would live so long that moving them about costs more than the write. */
+/** Lines that are worth a write. */
 const enoughInGroup = 256;
-/** Memory that groups are put together in, one after the other: fresh memory costs as much as what is put there. */
-const roomBytes = 1536 * 1024;
+/**
+ * Memory of a group. There are two, one that is written and one that is filled: fresh memory costs as much as what is put
+ * there, and what is larger than the processor's own as well.
+ */
+const groupBytes = 512 * 1024;
 /** Stands for a line that could not be made. */
 const unmade = '{"lost":true}';
 
 export function createLedger(options: LedgerOptions): Ledger {
   const { store } = options;
   const { delayMs, retryMs, patienceMs, most } = { ...defaults, ...options };
-  const room = Buffer.allocUnsafe(roomBytes);
+  const groups: readonly [Group, Group] = [
+    createGroup(Buffer.allocUnsafe(groupBytes)),
+    createGroup(Buffer.allocUnsafe(groupBytes)),
+  ];
+  /** The end of the chain as it stands in the file. */
   let last = options.after;
-  let waiting: Line[] = [];
-  let waitingBytes = 0;
-  /** Of those that wait. */
-  let unmadeLines: Line[] = [];
-  /** Being written, and where the chain ends with them. */
-  let group: Line[] = [];
-  let groupBytes: Buffer | undefined;
-  let groupEnd = last;
+  let writing: Group | undefined;
+  /** Follows what is being written, or else what is in the file. */
+  let filling: Group = groups[0];
+  /** Behind that: for the rest of this turn, while there is no room, and while the disk takes nothing. */
+  let waiting: Waiting[] = [];
+  /** Of those that wait, characters; as far as they are made. */
+  let waitingSize = 0;
+  let unmadeLines = 0;
+  let fillDue = false;
   let running: Promise<void> | undefined;
   let urgent = false;
   let timer: NodeJS.Timeout | undefined;
@@ -99,39 +110,40 @@ export function createLedger(options: LedgerOptions): Ledger {
   let headReason: HeadReason | undefined = 'start';
   let lookDue = false;
   let closed = false;
+  filling.begin(last);
 
-  /** @returns whether it waits now, or is lost */
-  function put(line: Line, first = false): boolean {
-    const bytes = line.json.length;
-    if (waiting.length >= most.lines || waitingBytes + bytes > most.bytes) {
-      lost += 1;
-      options.onLost(1, failure ?? new Error('the disk is slower than the requests'));
-      line.waiter?.reject(failure ?? new Error('too many lines wait for the disk'));
-      return false;
-    }
-    waitingBytes += bytes;
-    if (first) waiting.unshift(line);
-    else waiting.push(line);
-    return true;
+  /** Lines that are not being written yet. */
+  function held(): number {
+    return filling.count() + waiting.length;
   }
 
-  function add(event: string, json: string | (() => string), waiter?: Line['waiter']): void {
+  function put(line: Waiting): void {
+    const { json, waiter } = line;
+    if (held() >= most.lines || filling.size() + waitingSize + json.length > most.bytes) {
+      lost += 1;
+      options.onLost(1, failure ?? new Error('the disk is slower than the requests'));
+      waiter?.reject(failure ?? new Error('too many lines wait for the disk'));
+      return;
+    }
+    waiting.push(line);
+    waitingSize += json.length;
+    if (line.make !== undefined) unmadeLines += 1;
+  }
+
+  function add(event: string, json: string | (() => string), waiter?: Waiter): void {
     if (closed) {
       waiter?.reject(new Error('the audit file is closed'));
       return;
     }
-    if (typeof json === 'string') {
-      // What they are made of would outlive its request by as long as a line waits: to the garbage collector that is dear.
-      waitingBytes += sizeOf(makeAll(unmadeLines));
-      unmadeLines = [];
-      put({ event, json, make: undefined, waiter });
-    } else if (unmadeLines.length > mostUnmade || failure !== undefined) {
-      put({ event, json: json(), make: undefined, waiter });
-    } else {
-      const line: Line = { event, json: '', make: json, waiter };
-      if (put(line)) unmadeLines.push(line);
-    }
-    schedule(waiter !== undefined || waiting.length >= enoughInGroup);
+    const isText = typeof json === 'string';
+    const line = { event, json: isText ? json : '', make: isText ? undefined : json, waiter };
+    // What it is made of would be held for as long as the disk takes nothing.
+    if (failure !== undefined) make(line);
+    put(line);
+    // What waits would outlive its request: to the garbage collector that is dear. In a row with what else this turn brings,
+    // because one by one it takes a fifth longer.
+    if (isText || unmadeLines > mostUnmade) fillSoon();
+    schedule(waiter !== undefined || held() >= enoughInGroup);
   }
 
   function schedule(now: boolean): void {
@@ -150,7 +162,7 @@ export function createLedger(options: LedgerOptions): Ledger {
       running = undefined;
       if (failure !== undefined) timer ??= setTimeout(run, retryMs).unref();
       else if (urgent) setImmediate(run);
-      else if (waiting.length > 0) timer ??= setTimeout(run, delayMs);
+      else if (held() > 0) timer ??= setTimeout(run, delayMs);
     });
     return running;
   }
@@ -178,44 +190,86 @@ export function createLedger(options: LedgerOptions): Ledger {
   }
 
   async function writeGroup(): Promise<void> {
-    if (waiting.length === 0) return;
-    waitingBytes += sizeOf(makeAll(unmadeLines));
-    unmadeLines = [];
-    group = waiting;
-    waiting = group.length > mostInGroup ? group.splice(mostInGroup) : [];
-    waitingBytes = waiting.length === 0 ? 0 : Math.max(0, waitingBytes - sizeOf(group));
-    ({ bytes: groupBytes, link: groupEnd } = sealAll(last, group, room));
+    fill();
+    if (filling.count() === 0) return;
+    const hadRoom = waiting.length === 0;
+    const group = filling;
+    filling = group === groups[0] ? groups[1] : groups[0];
+    filling.begin(group.end());
+    writing = group;
     try {
-      await store.append(groupBytes, last.seq + 1);
+      await store.append(group.bytes(), last.seq + 1);
     } catch (error) {
-      waiting = [...group, ...waiting];
-      waitingBytes += sizeOf(group);
+      putBack([...group.lines(), ...filling.lines()]);
       throw error;
     } finally {
-      groupBytes = undefined;
+      writing = undefined;
     }
-    last = groupEnd;
-    unvouched += group.length;
-    if (waiting.length > 0 && group.length === mostInGroup) urgent = true;
-    for (const line of group) line.waiter?.resolve();
-    group = [];
+    last = group.end();
+    unvouched += group.count();
+    if (!hadRoom) urgent = true;
+    for (const waiter of group.waiters()) waiter.resolve();
+  }
+
+  function fillSoon(): void {
+    if (fillDue) return;
+    fillDue = true;
+    setImmediate(() => {
+      fillDue = false;
+      // While the disk takes nothing, what waits stays as it is: where it will stand in the chain is not known.
+      if (failure === undefined && !closed) fill();
+    });
+  }
+
+  /** Seals what waits, as much of it as has room. */
+  function fill(): void {
+    makeAll();
+    const [first] = waiting;
+    if (first === undefined) return;
+    if (filling.count() === 0 && writing === undefined && roomFor(first.json) > groupBytes) {
+      filling = createGroup(Buffer.allocUnsafe(roomFor(first.json)));
+      filling.begin(last);
+    }
+    let sealed = 0;
+    for (const { event, json, waiter } of waiting) {
+      if (!filling.add(event, json, waiter)) break;
+      sealed += 1;
+    }
+    if (sealed > 0) setWaiting(waiting.slice(sealed));
+  }
+
+  function makeAll(): void {
+    // From the last one on: in front of them there may be many that wait for the disk.
+    for (let at = waiting.length - 1; at >= 0 && unmadeLines > 0; at -= 1) {
+      const line = waiting[at];
+      if (line?.make === undefined) continue;
+      make(line);
+      unmadeLines -= 1;
+      waitingSize += line.json.length;
+    }
   }
 
   /** A line that can't be made is lost, and leaves the others as they are. */
-  function makeAll(lines: readonly Line[]): readonly Sealable[] {
-    for (const line of lines) {
-      const { make } = line;
-      if (make === undefined) continue;
-      line.make = undefined;
-      try {
-        line.json = make();
-      } catch (error) {
-        options.onLost(1, error);
-        line.waiter?.reject(error);
-        line.json = unmade;
-      }
+  function make(line: Waiting): void {
+    try {
+      line.json = line.make?.() ?? line.json;
+    } catch (error) {
+      options.onLost(1, error);
+      line.waiter?.reject(error);
+      line.json = unmade;
     }
-    return lines;
+    line.make = undefined;
+  }
+
+  /** What was sealed will stand behind another line than the one it was sealed behind. */
+  function putBack(lines: readonly Line[]): void {
+    setWaiting([...lines, ...waiting]);
+    filling.begin(last);
+  }
+
+  function setWaiting(lines: Waiting[]): void {
+    waiting = lines;
+    waitingSize = lines.reduce((sum, { json }) => sum + json.length, 0);
   }
 
   async function lookIfDue(): Promise<void> {
@@ -225,7 +279,8 @@ export function createLedger(options: LedgerOptions): Ledger {
   }
 
   function open(reason: 'start' | 'rotation' | 'vanished'): void {
-    put({ event: 'open', json: JSON.stringify(options.opening(reason)) }, true);
+    // In front of what is there already: it says whose lines they are.
+    putBack([{ event: 'open', json: JSON.stringify(options.opening(reason)) }, ...filling.lines()]);
   }
 
   async function rotateIfDue(): Promise<void> {
@@ -262,14 +317,10 @@ export function createLedger(options: LedgerOptions): Ledger {
   function fail(error: unknown): void {
     const isNew = failure === undefined;
     failure = error;
-    for (const line of [...group, ...waiting]) {
-      line.waiter?.reject(error);
-      line.waiter = undefined;
-    }
     // They would hold what they are made of for as long as this takes.
-    makeAll(unmadeLines);
-    unmadeLines = [];
-    waitingBytes = sizeOf(waiting);
+    makeAll();
+    for (const waiter of [...(writing?.waiters() ?? []), ...filling.waiters()]) waiter.reject(error);
+    for (const { waiter } of waiting) waiter?.reject(error);
     if (isNew) options.onFailing(error);
   }
 
@@ -282,13 +333,14 @@ export function createLedger(options: LedgerOptions): Ledger {
   }
 
   function flushNow(): void {
+    makeAll();
+    const lines = held();
     // Once more what is being written: nobody will say whether it was.
-    makeAll(unmadeLines);
-    const rest = sealAll(groupBytes === undefined ? last : groupEnd, waiting);
+    const sealed = [...(writing === undefined ? [] : [writing.bytes()]), filling.bytes()];
     try {
-      store.appendNow(Buffer.concat([...(groupBytes === undefined ? [] : [groupBytes]), rest.bytes]));
+      store.appendNow(Buffer.concat([...sealed, sealAll(filling.end(), waiting).bytes]));
     } catch (error) {
-      options.onLost(waiting.length, error);
+      options.onLost(lines, error);
     }
     closed = true;
   }
@@ -303,7 +355,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     failure: () => failure,
     end: () => last,
     vouch() {
-      if (unvouched <= 0 && waiting.length === 0) return;
+      if (unvouched <= 0 && held() === 0) return;
       headReason ??= 'interval';
       if (failure === undefined) void run();
     },
@@ -312,7 +364,7 @@ export function createLedger(options: LedgerOptions): Ledger {
       if (failure === undefined) void run();
     },
     async settle() {
-      while (waiting.length > 0 && failure === undefined) await run();
+      while (held() > 0 && failure === undefined) await run();
     },
     flushNow,
     async close() {
@@ -323,13 +375,9 @@ export function createLedger(options: LedgerOptions): Ledger {
       clearTimeout(timer);
       await run();
       if (failure === undefined) await vouch('close');
-      else options.onLost(waiting.length, failure);
+      else options.onLost(held(), failure);
       clearTimeout(timer);
       await store.close();
     },
   };
-}
-
-function sizeOf(lines: readonly Sealable[]): number {
-  return lines.reduce((sum, { json }) => sum + json.length, 0);
 }

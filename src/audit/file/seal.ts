@@ -23,58 +23,8 @@ export interface Sealable {
   readonly json: string;
 }
 
-/** The longest of what a line has beside its JSON. */
-const frame = '{"seq":,"prev":"","event":"",'.length + ',"hash":""}\n'.length + 2 * 64 + 16 + 32;
-const comma = 0x2c;
-
-/**
- * The lines in one buffer: each is put together where it is hashed and written from, because every copy of it would cost
- * as much as its hash.
- *
- * @param room to put them where they fit
- * @returns the lines with their ends, and what comes to follow
- */
-export function sealAll(
-  after: Link,
-  lines: readonly Sealable[],
-  room?: Buffer,
-): { readonly bytes: Buffer; readonly link: Link } {
-  const bytes = makeRoom(lines, room);
-  const { buffer: memory, byteOffset } = bytes;
-  let { seq, hash } = after;
-  let at = 0;
-  /** Of the line before: written with the head of the next one, because to make bytes of text costs as much for two. */
-  let tail = '';
-  for (const { event, json } of lines) {
-    seq += 1;
-    const start = at + tail.length;
-    at += bytes.write(`${tail}{"seq":${seq},"prev":"${hash}","event":"${event}"`, at, 'latin1');
-    // The brace that opens the JSON gives way to a comma, the one that closes it to the tail.
-    const end = at + bytes.write(json, at) - 1;
-    bytes[at] = comma;
-    // `subarray` takes longer to make a view.
-    hash = digest('sha256', new Uint8Array(memory, byteOffset + start, end - start));
-    tail = `,"hash":"${hash}"}\n`;
-    at = end;
-  }
-  at += bytes.write(tail, at, 'latin1');
-  return { bytes: bytes.subarray(0, at), link: { seq, hash } };
-}
-
-function makeRoom(lines: readonly Sealable[], room: Buffer | undefined): Buffer {
-  const frames = lines.length * frame;
-  // To count bytes takes a look at each of them; no unit of a string has more than three.
-  const most = lines.reduce((sum, { json }) => sum + json.length, 0) * 3 + frames;
-  if (room !== undefined && most <= room.length) return room;
-  const exact = lines.reduce((sum, { json }) => sum + Buffer.byteLength(json), 0) + frames;
-  return room !== undefined && exact <= room.length ? room : Buffer.allocUnsafe(exact);
-}
-
-/** @returns the line with its end, and what comes to follow */
-export function seal(after: Link, event: string, json: string): { readonly line: string; readonly link: Link } {
-  const { bytes, link } = sealAll(after, [{ event, json }]);
-  return { line: bytes.toString('utf8'), link };
-}
+/** The longest of what a line has beside its JSON, bytes. */
+export const longestFrame = '{"seq":,"prev":"","event":"",'.length + ',"hash":""}\n'.length + 2 * 64 + 16 + 32;
 
 export interface Sealed extends Link {
   readonly prev: string;
@@ -97,4 +47,12 @@ export function readSeal(line: Buffer): Sealed | undefined {
   const [, seq, prev, event] = head.exec(line.toString('latin1', 0, Math.min(headLength, cut + 1))) ?? [];
   if (hash === undefined || seq === undefined || prev === undefined || event === undefined) return undefined;
   return { seq: Number(seq), prev, event, hash, intact: digest('sha256', line.subarray(0, cut), 'hex') === hash };
+}
+
+/** @param line that is sealed, without its end @returns what was sealed @throws where it is no line of an audit file */
+export function unseal(line: Buffer): Sealable {
+  const text = line.toString();
+  const [start, , , event] = head.exec(text) ?? [];
+  if (start === undefined || event === undefined) throw new Error('this is no line of an audit file');
+  return { event, json: `{${text.slice(start.length, -tailLength)}}` };
 }
