@@ -1,6 +1,6 @@
 /**
- * Lines that are written at once: each is sealed as soon as it is there, in the memory that the group is written from. A
- * line that waited as text would be as long in the way of the garbage collector, and be cold when it is hashed.
+ * Lines that are written at once, each sealed in the memory that the group is written from: as text they would be in the way
+ * of the garbage collector for as long as they wait.
  */
 import { hash as digest } from 'node:crypto';
 
@@ -23,7 +23,7 @@ export interface Group {
   add(event: string, json: string, waiter?: Waiter): boolean;
   /** Lines that it holds. */
   count(): number;
-  /** What they were made of, bytes: at least one for each character. */
+  /** Characters of their JSON. */
   size(): number;
   /** What comes to follow. */
   end(): Link;
