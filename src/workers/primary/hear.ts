@@ -1,6 +1,6 @@
 /** What workers tell of requests, counted and recorded once and in one place. */
 import type { RecordObserver } from '../../audit/record.ts';
-import type { Admit, Recorded } from '../../audit/sink.ts';
+import { type Admit, type Recorded, toLineJson } from '../../audit/sink.ts';
 import type { LiveShadow } from '../../delivery/live-shadow.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { AuditEvent, DecisionEvent, Measures } from '../../types.ts';
@@ -15,7 +15,7 @@ export interface HearingOptions {
     'auditFailed' | 'auditUnrecorded' | 'handshakeFailed' | 'tlsReloaded' | 'identityReloaded'
   >;
   /** Where records go. */
-  readonly record: ((recorded: Recorded) => void) | undefined;
+  readonly record?: ((recorded: Recorded) => void) | undefined;
   readonly observers: readonly RecordObserver[];
   /** Undefined where nothing wants to be told before a request goes on. */
   readonly admit: Admit | undefined;
@@ -56,7 +56,7 @@ export function createHearing(options: HearingOptions): Hearing {
     end(worker) {
       if (admit === undefined) return undefined;
       const events = open.get(worker)?.end() ?? [];
-      for (const { event, measures } of events) tell(event, JSON.stringify(event), measures);
+      for (const { event, measures } of events) tell(event, toLineJson(event), measures);
       return events.length;
     },
   };
