@@ -1,5 +1,5 @@
 /**
- * What the sidecar shows a service that it reports to: read from its files for each connection, because tokens are
+ * What the sidecar shows a service that it asks or reports to: read from its files for each connection, because tokens are
  * exchanged every hour and certificates of workloads every day.
  */
 import { readFile } from 'node:fs/promises';

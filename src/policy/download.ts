@@ -1,11 +1,11 @@
 /** One question to a bundle server, as OPA's bundle API has it (OPA's docs: management API, bundles). */
-import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { BundleConfig } from '../configured/policy.ts';
-import type { TlsPart, UpstreamTls } from '../configured/tls.ts';
+import type { UpstreamTls } from '../configured/tls.ts';
 import { PolicyError } from '../errors.ts';
+import { readParts, readToken } from '../service-credentials.ts';
 
 export interface Downloaded {
   /** Undefined where it has not changed. */
@@ -64,8 +64,8 @@ async function ask(
   config: BundleConfig,
   { etag, deltas = false, waitMs, signal }: DownloadOptions,
 ): Promise<Downloaded | { readonly location: string }> {
-  const token = await readToken(config);
-  const secureContext = config.tls && (await readCertificates(config, config.tls));
+  const token = await readTokenOf(config);
+  const secureContext = config.tls && (await readCertificatesOf(config, config.tls));
   const limit = AbortSignal.any([signal, AbortSignal.timeout(config.timeout + waitMs)]);
   const seconds = Math.ceil(waitMs / 1000);
   const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(url, {
@@ -124,28 +124,15 @@ async function readBody(answer: IncomingMessage, config: BundleConfig): Promise<
   return Buffer.concat(chunks);
 }
 
-/** From its file each time: such tokens are exchanged every hour. */
-async function readToken(config: BundleConfig): Promise<string | undefined> {
-  const { token, tokenSource } = config;
-  if (tokenSource?.member !== 'token_file') return token;
-  const text = await readFile(tokenSource.value, 'latin1').catch((cause: unknown) => {
-    throw fault(config, `needs a token, and ${tokenSource.value} can't be read`, cause);
+async function readTokenOf(config: BundleConfig): Promise<string | undefined> {
+  return await readToken(config).catch((cause: unknown) => {
+    throw fault(config, `needs a token, and ${config.tokenSource?.value} can't be read`, cause);
   });
-  return text.replace(/\r?\n$/, '');
 }
 
-/** As the token: certificates that live for a day are common where workloads have identities of their own. */
-async function readCertificates(
-  config: BundleConfig,
-  { files, material: { parts } }: UpstreamTls,
-): Promise<SecureContext> {
-  const read = (part: TlsPart) => {
-    const path = files[part];
-    return path === undefined ? parts[part] : readFile(path);
-  };
+async function readCertificatesOf(config: BundleConfig, tls: UpstreamTls): Promise<SecureContext> {
   try {
-    const [cert, key, ca] = await Promise.all([read('cert'), read('key'), read('ca')]);
-    return createSecureContext({ ...(cert && { cert }), ...(key && { key }), ...(ca && { ca }) });
+    return createSecureContext(await readParts(tls));
   } catch (cause) {
     // Also while one of two files is new already: it is asked again.
     const why = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
