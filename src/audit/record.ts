@@ -156,12 +156,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
         if (value.reasons.length > 0) reasons = recordReasons(value, policy);
       },
       forwards(targetId, spliced) {
-        // Who takes its time finds it in what was told meanwhile of the whole request; if that says where it was to go.
-        return options.admit?.(
-          () =>
-            (target === undefined ? undefined : told && decisionIn(told.json())) ??
-            toLineJson(describeDecision(targetId, spliced)),
-        );
+        return options.admit?.(() => findDecision() ?? toLineJson(describeDecision(targetId, spliced)));
       },
       forwarded(targetId, spliced) {
         target = targetId;
@@ -183,6 +178,11 @@ export function createRecorder(options: RecorderOptions): Recorder {
     function startedText(): string {
       timeText ??= started.toISOString();
       return timeText;
+    }
+
+    /** In what was told meanwhile of the whole request, if that says where it went. */
+    function findDecision(): string | undefined {
+      return told === undefined || target === undefined ? undefined : decisionIn(told.json());
     }
 
     function describeDecision(targetId: string, spliced: readonly string[]): DecisionEvent {

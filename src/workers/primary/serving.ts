@@ -94,7 +94,7 @@ export async function prepareWorkers(config: Config, parts: WorkersParts): Promi
       return fleet.kill();
     },
     async serve(options) {
-      const heard = createHearing({ record: undefined, ...options, metrics, onLog: parts.onLog });
+      const heard = createHearing({ ...options, metrics, onLog: parts.onLog });
       hearing = heard;
       for (const [worker, remark] of early) heard.hear(worker, remark);
       early = [];
